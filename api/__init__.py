@@ -1,0 +1,1 @@
+"""The HTTP gateway over raw, staging and curated tables."""

@@ -1,0 +1,88 @@
+"""Every error the lakehouse raises on purpose.
+
+    OdhError
+    ├── TransientError            worth another try: the network, a busy portal, a locked lake
+    │   ├── PortalUnavailable     no usable answer from the portal
+    │   ├── BadDownload           bytes that are not what was announced (cut, corrupt, a web page)
+    │   └── LakeBusy              another process is writing
+    └── PermanentError            the same call will fail again
+        ├── UsageError            what was asked does not exist or is malformed (exit 2, HTTP 404 or 422)
+        │   ├── UnknownName       a feed, table, column or release that is not there
+        │   ├── InvalidSettings   an ODH_ variable that is unknown or malformed
+        │   └── InvalidFeed       a feed file that breaks its schema
+        ├── ResourceGone          the portal says 404 or 410 for good
+        ├── Refused               a file that cannot become a table, with the reason
+        └── BuildFailed           dbt could not build or test a domain
+
+A message says what happened, to which identifier, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class OdhError(Exception):
+    """Root of the errors raised on purpose."""
+
+
+class TransientError(OdhError):
+    """Worth another try, later or at once."""
+
+
+class PortalUnavailable(TransientError):
+    """The portal gave no usable answer after every retry."""
+
+
+class BadDownload(TransientError):
+    """The bytes received are not the file that was announced."""
+
+
+class LakeBusy(TransientError):
+    """Another process holds the lock needed to write."""
+
+
+class PermanentError(OdhError):
+    """The same call will fail again."""
+
+
+class UsageError(PermanentError):
+    """What was asked for is malformed or does not exist."""
+
+
+class UnknownName(UsageError):
+    """A name that is not there, with the nearest that is.
+
+    Args:
+        kind: what the name stands for, such as ``feed`` or ``table``.
+        name: the name asked for.
+        known: the names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        self.nearest = next(iter(get_close_matches(name, self.known, n=1, cutoff=0.5)), None)
+        hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
+        listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "") if self.known else "none"
+        super().__init__(f"There is no {kind} named {name!r}.{hint} Known: {listed}.")
+
+
+class InvalidSettings(UsageError):
+    """An ODH_ environment variable that is unknown or malformed."""
+
+
+class InvalidFeed(UsageError):
+    """A feed file that does not follow the schema."""
+
+
+class ResourceGone(PermanentError):
+    """The portal answers 404 or 410: the thing is not there any more."""
+
+
+class Refused(PermanentError):
+    """A file that cannot become a table; the message is the reason kept in the ledger."""
+
+
+class BuildFailed(PermanentError):
+    """dbt could not build or test a domain; the previous release stays."""

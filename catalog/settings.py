@@ -1,0 +1,119 @@
+"""Where everything is and how much of it to use: one frozen tree read from ``ODH_…`` variables and ``.env``."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from catalog.errors import InvalidSettings
+
+PREFIX = "ODH_"
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """The settings of one process; read once by an entry point and handed down."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    lake: Path = Field(Path("lake"), description="folder of the lake: ledger, catalogue, locks and, by default, data")
+    portal_url: str = Field("https://www.data.gouv.fr", description="base address of the portal")
+    portal_requests_per_second: float | None = Field(
+        None, gt=0, description="pace towards the portal; default 2, and no limit on a loopback address"
+    )
+    http_retries: int = Field(4, ge=0, le=20, description="further tries after a transient failure")
+    http_backoff_seconds: float = Field(0.5, ge=0, description="first wait between two tries; doubles each time")
+    http_timeout_seconds: float = Field(30.0, gt=0, description="longest silence of a server")
+    download_max_bytes: int = Field(5 * 1024**3, gt=0, description="largest file to download")
+    raw_url: str | None = Field(None, description="raw zone: a folder or s3://bucket/prefix; default <lake>/raw")
+    warehouse_url: str | None = Field(None, description="Iceberg data: a folder or s3://…; default <lake>/warehouse")
+    catalog_url: str | None = Field(None, description="SQLAlchemy URL of the Iceberg catalogue; default SQLite")
+    ledger_url: str | None = Field(None, description="SQLAlchemy URL of the ledger; default SQLite")
+    s3_endpoint: str | None = Field(None, description="S3 endpoint, such as http://127.0.0.1:9000")
+    s3_region: str = Field("us-east-1", description="S3 region")
+    s3_access_key_id: str | None = Field(None, description="S3 access key")
+    s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret key")
+    lock_timeout_seconds: float = Field(30.0, ge=0, description="how long to wait for another writer")
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, description="threads of DuckDB and dbt")
+    memory_limit: str = Field("4GB", description="memory DuckDB may use, such as 4GB")
+    dbt_project: Path = Field(REPOSITORY / "dbt_project", description="folder of the dbt project")
+    api_host: str = Field("127.0.0.1", description="address the gateway listens on")
+    api_port: int = Field(8000, ge=0, le=65535, description="port the gateway listens on")
+
+    @property
+    def raw_root(self) -> str:
+        """Raw zone as an absolute local path or an ``s3://`` URL."""
+        return _absolute(self.raw_url or str(self.lake / "raw"))
+
+    @property
+    def warehouse_root(self) -> str:
+        """Iceberg warehouse as an absolute local path or an ``s3://`` URL."""
+        return _absolute(self.warehouse_url or str(self.lake / "warehouse"))
+
+    @property
+    def catalog_database(self) -> str:
+        """SQLAlchemy URL of the Iceberg catalogue."""
+        return _database(self.catalog_url, self.lake / "catalog.db")
+
+    @property
+    def ledger_database(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return _database(self.ledger_url, self.lake / "ledger.db")
+
+    @property
+    def portal_pace(self) -> float | None:
+        """Requests a second towards the portal; ``None`` for no limit."""
+        if self.portal_requests_per_second is not None:
+            return self.portal_requests_per_second
+        return None if is_loopback(self.portal_url) else 2.0
+
+    @property
+    def scratch(self) -> Path:
+        """Local folder for files on their way; safe to empty when no run is on."""
+        return self.lake.resolve() / "tmp"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings, refusing any ``ODH_`` name that does not exist.
+
+    Raises:
+        InvalidSettings: for an unknown name (with the nearest valid one) or a malformed value.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    given = {name for name in {**dotenv_values(".env"), **os.environ} if name.upper().startswith(PREFIX)}
+    for name in sorted(given):
+        if name.upper() not in known:
+            nearest = next(iter(get_close_matches(name.upper(), known, n=1, cutoff=0)), "")
+            raise InvalidSettings(f"Unknown setting {name}. Did you mean {nearest}? Unset it or correct its name.")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise InvalidSettings(f"{name}={first.get('input')!r}: {first['msg']}.") from error
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL points at this machine."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def _absolute(location: str) -> str:
+    if "://" in location:
+        return location.removeprefix("file://").rstrip("/") if location.startswith("file://") else location.rstrip("/")
+    return str(Path(location).resolve())
+
+
+def _database(url: str | None, file: Path) -> str:
+    if url is None:
+        return f"sqlite:///{file.resolve()}"
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else scheme + separator + rest

@@ -1,0 +1,1 @@
+"""The supervision dashboard; it speaks to the gateway over HTTP only."""
