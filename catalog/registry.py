@@ -180,7 +180,8 @@ class Registry:
     def domains(self) -> dict[str, list[Feed]]:
         """Feeds by domain, each domain after those its feeds depend on."""
         ordered = self.select(self.feeds)
-        return {domain: [f for f in ordered if f.domain == domain] for domain in dict.fromkeys(f.domain for f in ordered)}
+        domains = dict.fromkeys(feed.domain for feed in ordered)
+        return {domain: [feed for feed in ordered if feed.domain == domain] for domain in domains}
 
     def bronze_tables(self) -> dict[str, FeedTable]:
         """Every declared bronze table."""

@@ -50,11 +50,11 @@ class Store:
         with local.open("rb") as stream:
             os.fsync(stream.fileno())
         if local.stat().st_dev == target.parent.stat().st_dev:
-            os.replace(local, target)
+            local.replace(target)
         else:
             part = target.with_name(f".{target.name}.{os.getpid()}.part")
             self._files.get_file(str(local), str(part))
-            os.replace(part, target)
+            part.replace(target)
             local.unlink()
 
     def put_bytes(self, content: bytes, key: str) -> None:
@@ -69,7 +69,7 @@ class Store:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(part, target)
+        part.replace(target)
 
     def open(self, key: str) -> BinaryIO:
         """Open a key for reading."""

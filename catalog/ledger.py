@@ -1,0 +1,236 @@
+"""The ledger: what was run, extracted, loaded, rejected, tested and released, in one SQL database.
+
+It owns the database and its statements; it knows nothing of portals, files or dbt.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from catalog import schema
+from catalog.settings import Settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0001"
+OPS_TABLES = ("runs", "extractions", "loads", "rejects", "quality_results", "schema_changes", "releases")
+Row = Mapping[str, Any]
+
+
+def utc_now() -> datetime:
+    """The present, aware."""
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """One connection pool to the ledger, its tables made or migrated on opening."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = sa.make_url(settings.ledger_database)
+        if url.drivername == "sqlite" and url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = sa.create_engine(url)
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "connect", _tune_sqlite)
+        self._migrate()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """One transaction."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    # Runs
+
+    def start_run(self, command: str, feeds: Sequence[str], extraction_date: date | None) -> str:
+        """Record a run that begins now and return its id; runs whose process died are marked interrupted."""
+        run_id = f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        with self.begin() as connection:
+            self._interrupt_dead(connection)
+            connection.execute(
+                schema.runs.insert().values(
+                    run_id=run_id, command=command, feeds=" ".join(feeds), extraction_date=extraction_date,
+                    status="running", started_at=utc_now(), host=socket.gethostname(), pid=os.getpid(),
+                )
+            )
+        return run_id
+
+    def finish_run(self, run_id: str, status: str, error: str | None = None) -> None:
+        """Record how a run ended: ``succeeded`` or ``failed``."""
+        ended = schema.runs.update().where(schema.runs.c.run_id == run_id)
+        with self.begin() as connection:
+            connection.execute(ended.values(status=status, finished_at=utc_now(), error=error))
+
+    # Extractions and loads
+
+    def record_extraction(self, **values: Any) -> None:
+        """Insert or replace one resource's extraction."""
+        with self.begin() as connection:
+            _replace(connection, schema.extractions, values)
+
+    def loaded_members(self, table_name: str, resource_id: str, extraction_date: date) -> list[sa.Row[Any]]:
+        """Finished loads of one resource's extraction; empty when it is still to be loaded."""
+        c = schema.loads.c
+        query = sa.select(schema.loads).where(
+            c.table_name == table_name, c.resource_id == resource_id, c.extraction_date == extraction_date,
+            c.status != "pending",
+        )
+        with self.begin() as connection:
+            return list(connection.execute(query))
+
+    def last_loaded_sha256(self, table_name: str, resource_id: str, before: date) -> str | None:
+        """Checksum of the bytes behind a resource's newest loaded extraction before a date."""
+        c = schema.loads.c
+        query = (
+            sa.select(c.source_sha256)
+            .where(c.table_name == table_name, c.resource_id == resource_id, c.extraction_date < before,
+                   c.status == "loaded")
+            .order_by(c.extraction_date.desc())
+            .limit(1)
+        )
+        with self.begin() as connection:
+            return connection.execute(query).scalar()
+
+    def replace_loads(self, loads: Sequence[Row], rejects: Iterable[Row], changes: Sequence[Row]) -> None:
+        """Write the loads of whole resources with all that came with them, replacing what was there, in one step."""
+        with self.begin() as connection:
+            for load in loads:
+                for table in (schema.loads, schema.rejects, schema.schema_changes):
+                    connection.execute(
+                        table.delete().where(
+                            table.c.table_name == load["table_name"], table.c.resource_id == load["resource_id"],
+                            table.c.extraction_date == load["extraction_date"],
+                        )
+                    )
+            for table, rows in ((schema.loads, loads), (schema.rejects, rejects), (schema.schema_changes, changes)):
+                _insert(connection, table, rows)
+
+    def finish_loads(self, table_name: str, extraction_date: date, snapshot_id: int | None) -> None:
+        """Mark a table's pending loads of one extraction as loaded by a snapshot."""
+        c = schema.loads.c
+        with self.begin() as connection:
+            connection.execute(
+                schema.loads.update()
+                .where(c.table_name == table_name, c.extraction_date == extraction_date, c.status == "pending")
+                .values(status="loaded", snapshot_id=snapshot_id)
+            )
+
+    def record_quality(self, results: Sequence[Row]) -> None:
+        """Record the results of tests."""
+        with self.begin() as connection:
+            _insert(connection, schema.quality_results, results)
+
+    # Reading
+
+    def arrow(self, table_name: str) -> pa.Table:
+        """One of the ops tables as Arrow, ``source_member`` empty where the file is no archive."""
+        if table_name == "releases":
+            query: sa.Select[Any] = _releases_with_totals()
+        else:
+            query = sa.select(schema.metadata.tables[table_name])
+        with self.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        columns = {column.name: _arrow_type(column.type) for column in query.selected_columns}
+        arrow_schema = pa.schema(list(columns.items()))
+        return pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema)
+
+    def size_bytes(self) -> int | None:
+        """Size of the ledger's database, None where it cannot be told."""
+        if self.engine.dialect.name == "sqlite":
+            database = Path(str(self.engine.url.database))
+            return sum(path.stat().st_size for path in database.parent.glob(f"{database.name}*"))
+        if self.engine.dialect.name == "postgresql":
+            with self.begin() as connection:
+                return connection.execute(sa.text("select pg_database_size(current_database())")).scalar()
+        return None
+
+    def _interrupt_dead(self, connection: sa.Connection) -> None:
+        c = schema.runs.c
+        here = sa.select(c.run_id, c.pid).where(c.status == "running", c.host == socket.gethostname())
+        for run_id, pid in connection.execute(here).tuples().all():
+            if not _is_alive(pid):
+                ended = {"status": "interrupted", "finished_at": utc_now(), "error": "its process ended without a word"}
+                connection.execute(schema.runs.update().where(c.run_id == run_id).values(**ended))
+
+    def _migrate(self) -> None:
+        if self._revision() == HEAD:
+            return
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.engine.begin() as connection:
+            if self.engine.dialect.name == "postgresql":  # two first starts at once
+                connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('odh_ledger'))"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def _revision(self) -> str | None:
+        with self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(sa.text("select version_num from alembic_version")).scalar()
+
+
+def _tune_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=wal", "synchronous=full", "busy_timeout=30000", "foreign_keys=on"):
+        cursor.execute(f"pragma {pragma}")
+    cursor.close()
+
+
+def _replace(connection: sa.Connection, table: sa.Table, values: Row) -> None:
+    key = sa.and_(*(column == values[column.name] for column in table.primary_key.columns))
+    connection.execute(table.delete().where(key))
+    connection.execute(table.insert().values(**values))
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Row], batch: int = 10_000) -> None:
+    pending: list[Row] = []
+    for row in rows:
+        pending.append(row)
+        if len(pending) == batch:
+            connection.execute(table.insert(), pending)
+            pending = []
+    if pending:
+        connection.execute(table.insert(), pending)
+
+
+def _releases_with_totals() -> sa.Select[Any]:
+    r, t = schema.releases, schema.release_tables
+    totals = [sa.func.count(t.c.table_name).label("tables"), sa.cast(sa.func.sum(t.c.rows), sa.BigInteger).label("rows")]
+    joined = r.outerjoin(t, t.c.release_id == r.c.release_id)
+    return sa.select(*r.c, *totals).select_from(joined).group_by(*r.c).order_by(r.c.release_id)
+
+
+def _arrow_type(type_: Any) -> pa.DataType:
+    if isinstance(type_, schema.UtcDateTime):
+        return pa.timestamp("us", tz="UTC")
+    kinds: list[tuple[type, pa.DataType]] = [
+        (sa.Date, pa.date32()), (sa.Float, pa.float64()), (sa.Integer, pa.int64()), (sa.Text, pa.string()),
+    ]
+    return next(arrow for kind, arrow in kinds if isinstance(type_, kind))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
