@@ -136,16 +136,19 @@ class Ledger:
     # Reading
 
     def arrow(self, table_name: str) -> pa.Table:
-        """One of the ops tables as Arrow, ``source_member`` empty where the file is no archive."""
+        """One of the ops tables as Arrow; ``source_member`` is null where the file is no archive."""
         if table_name == "releases":
             query: sa.Select[Any] = _releases_with_totals()
         else:
             query = sa.select(schema.metadata.tables[table_name])
         with self.begin() as connection:
             rows = connection.execute(query).mappings().all()
-        columns = {column.name: _arrow_type(column.type) for column in query.selected_columns}
-        arrow_schema = pa.schema(list(columns.items()))
-        return pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema)
+        arrow_schema = pa.schema([(column.name, _arrow_type(column.type)) for column in query.selected_columns])
+        content = [dict(row) for row in rows]
+        for row in content:
+            if row.get("source_member") == "":
+                row["source_member"] = None
+        return pa.Table.from_pylist(content, schema=arrow_schema)
 
     def size_bytes(self) -> int | None:
         """Size of the ledger's database, None where it cannot be told."""
@@ -212,7 +215,8 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Row], bat
 
 def _releases_with_totals() -> sa.Select[Any]:
     r, t = schema.releases, schema.release_tables
-    totals = [sa.func.count(t.c.table_name).label("tables"), sa.cast(sa.func.sum(t.c.rows), sa.BigInteger).label("rows")]
+    rows = sa.cast(sa.func.sum(t.c.rows), sa.BigInteger)
+    totals = [sa.func.count(t.c.table_name).label("tables"), rows.label("rows")]
     joined = r.outerjoin(t, t.c.release_id == r.c.release_id)
     return sa.select(*r.c, *totals).select_from(joined).group_by(*r.c).order_by(r.c.release_id)
 

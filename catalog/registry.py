@@ -165,12 +165,17 @@ class Registry:
         return self.feeds[name]
 
     def select(self, names: Iterable[str] = ()) -> list[Feed]:
-        """The feeds to run, each after those it depends on; no names means every enabled feed."""
+        """The feeds to run, each after those it depends on; no names means every enabled feed.
+
+        A domain is built whole, so a feed brings every feed of the domains it depends on.
+        """
         chosen: dict[str, Feed] = {}
 
         def add(feed: Feed) -> None:
-            for needed in feed.depends_on:
-                add(self.feeds[needed])
+            for domain in dict.fromkeys(self.feeds[needed].domain for needed in feed.depends_on):
+                for sibling in self:
+                    if sibling.domain == domain != feed.domain or sibling.feed in feed.depends_on:
+                        add(sibling)
             chosen.setdefault(feed.feed, feed)
 
         for feed in [self.get(name) for name in names] or [feed for feed in self if feed.enabled]:

@@ -74,6 +74,13 @@ class Settings(BaseSettings):
             return self.portal_requests_per_second
         return None if is_loopback(self.portal_url) else 2.0
 
+    def as_environment(self) -> dict[str, str]:
+        """These very settings as ``ODH_…`` variables, for a child process that runs in another folder."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        plain = {name: v.get_secret_value() if isinstance(v, SecretStr) else v for name, v in values.items()}
+        named = {PREFIX + name.upper(): str(value) for name, value in plain.items() if value is not None}
+        return {**named, f"{PREFIX}LAKE": str(self.lake.resolve())}
+
     @property
     def scratch(self) -> Path:
         """Local folder for files on their way; safe to empty when no run is on."""

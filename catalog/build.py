@@ -1,0 +1,243 @@
+"""Build, test and release: dbt works in a private DuckDB file; only what passed its tests is published.
+
+Domains are built one after the other, each after those it depends on. A domain whose inputs did not change is not
+built; one that fails keeps its previous tables, which the domains after it then read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import structlog
+
+from catalog import releases
+from catalog.dbt import DbtRun, Model, build_domain
+from catalog.errors import BuildFailed
+from catalog.iceberg import BRONZE, LAYERS, Lakehouse, field_ids
+from catalog.ledger import Ledger
+from catalog.locks import exclusive
+from catalog.names import quote_identifier, quote_literal
+from catalog.registry import Feed, Registry
+from catalog.releases import Release, ReleasedTable
+from catalog.session import create_view, prepare_connection, scan_sql
+from catalog.settings import Settings
+
+log = structlog.get_logger()
+OnProgress = Callable[[str, int, int], None]  # domain, steps done, steps in all
+
+
+@dataclass(frozen=True, slots=True)
+class DomainResult:
+    """What became of one domain."""
+
+    domain: str
+    status: str  # released, unchanged, failed
+    reason: str | None = None
+    tests_passed: int = 0
+    tests_warned: int = 0
+    tests_failed: int = 0
+    tables: int = 0
+    tables_changed: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What one build did; ``release_id`` is None when nothing new was published."""
+
+    release_id: int | None
+    domains: list[DomainResult]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a domain could not be built or failed a test of severity error."""
+        return any(result.status == "failed" for result in self.domains)
+
+
+class Builder:
+    """One build of some domains over the present bronze tables."""
+
+    def __init__(
+        self, settings: Settings, registry: Registry, ledger: Ledger, lakehouse: Lakehouse, run_id: str
+    ) -> None:
+        self.settings, self.registry, self.ledger, self.lakehouse = settings, registry, ledger, lakehouse
+        self.run_id = run_id
+        self.workspace = settings.lake.resolve() / "build" / run_id
+        self.database = self.workspace / "private.duckdb"
+
+    def build(self, feeds: Iterable[Feed], extraction_date: date, on_progress: OnProgress) -> BuildResult:
+        """Build, test and release the domains of some feeds; one build at a time on a lake.
+
+        Raises:
+            LakeBusy: another build is on.
+        """
+        wanted = dict.fromkeys(feed.domain for feed in feeds)
+        with exclusive(self.settings, self.ledger, "build"):
+            for release_id in releases.finish_staged(self.ledger, self.lakehouse):
+                log.info("release_finished", release_id=release_id)
+            _empty(self.workspace.parent)
+            self.workspace.mkdir(parents=True)
+            self.released = releases.current_release(self.ledger)
+            fingerprints = self._fingerprints()
+            known = self.released.fingerprints if self.released else {}
+            stale = [domain for domain in wanted if known.get(domain) != fingerprints[domain]]
+            results = [DomainResult(domain, "unchanged") for domain in wanted if domain not in stale]
+            if not stale:
+                return BuildResult(None, results)
+            self._open_private(stale)
+            built: dict[str, list[ReleasedTable]] = {}
+            for domain in stale:
+                result, tables = self._build_domain(domain, on_progress)
+                results.append(result)
+                if tables is not None:
+                    built[domain] = tables
+            published = self._release(built, fingerprints, extraction_date)
+            shutil.rmtree(self.workspace, ignore_errors=True)
+            return BuildResult(published, results)
+
+    # One domain
+
+    def _build_domain(self, domain: str, on_progress: OnProgress) -> tuple[DomainResult, list[ReleasedTable] | None]:
+        began = time.monotonic()
+
+        def on_result(done: int, total: int) -> None:
+            on_progress(domain, done, total)
+
+        try:
+            run = build_domain(self.settings, domain, self.database, self.workspace, on_result)
+        except BuildFailed as error:
+            run = DbtRun([], [], [str(error)])
+        self._record_tests(domain, run)
+        counts = Counter(test.status for test in run.tests)
+        tests = (counts["pass"], counts["warn"], counts["fail"] + counts["error"])
+        if run.errors:
+            reason = "; ".join(run.errors[:3]) + (f"; and {len(run.errors) - 3} more" if len(run.errors) > 3 else "")
+            log.error("domain_failed", domain=domain, reason=reason)
+            with self._connect() as connection:
+                self._serve_released(connection, domain, run.models)
+            return DomainResult(domain, "failed", reason, *tests, seconds=time.monotonic() - began), None
+        with self._connect() as connection:
+            tables = [self._stage(connection, domain, model) for model in run.models]
+        changed = sum(not self._is_released(table) for table in tables)
+        return (
+            DomainResult(domain, "released", None, *tests, len(tables), changed, time.monotonic() - began),
+            tables,
+        )
+
+    def _record_tests(self, domain: str, run: DbtRun) -> None:
+        self.ledger.record_quality([{"run_id": self.run_id, "domain": domain, **asdict(test)} for test in run.tests])
+
+    def _stage(self, connection: duckdb.DuckDBPyConnection, domain: str, model: Model) -> ReleasedTable:
+        """Write one model on its table's staging branch, unless the current release has the same content."""
+        relation = f"{quote_identifier(model.layer)}.{quote_identifier(model.name)}"
+        content = connection.execute(f"select * from {relation} limit 0").to_arrow_table().schema
+        rows, content_hash = _hash_content(connection, relation, content)
+        previous = self.released.table(model.layer, model.name) if self.released else None
+        if previous and previous.content_hash == content_hash:
+            return ReleasedTable(previous.pin, domain, rows, content_hash)
+        table = self.lakehouse.stage_table(model.layer, model.name, content, model.columns)
+        file = self.workspace / f"{model.layer}-{model.name}.parquet"
+        listed = ", ".join(f"{quote_literal(name)}: {number}" for name, number in field_ids(table).items())
+        connection.execute(
+            f"copy {relation} to {quote_literal(str(file))} "
+            f"(format parquet, compression zstd, compression_level 1, field_ids {{{listed}}})"
+        )
+        pin = self.lakehouse.replace_on_staging(table, [file], {"odh.run_id": self.run_id})
+        return ReleasedTable(pin, domain, rows, content_hash)
+
+    def _is_released(self, table: ReleasedTable) -> bool:
+        previous = self.released.table(table.pin.layer, table.pin.name) if self.released else None
+        return previous is not None and previous.pin == table.pin
+
+    # The release
+
+    def _release(
+        self, built: dict[str, list[ReleasedTable]], fingerprints: dict[str, str], extraction_date: date
+    ) -> int | None:
+        """Publish the built domains together with the other domains' present tables."""
+        if not built:
+            return None
+        old: Release | None = self.released
+        kept = [table for table in old.tables if table.domain not in built] if old else []
+        marks = {**(old.fingerprints if old else {}), **{domain: fingerprints[domain] for domain in built}}
+        day = max(extraction_date, old.extraction_date) if old else extraction_date
+        tables = [*kept, *(table for tables in built.values() for table in tables)]
+        release = releases.stage(self.ledger, self.run_id, day, tables, marks)
+        releases.publish(self.ledger, self.lakehouse, release)
+        return release.release_id
+
+    # Inputs
+
+    def _fingerprints(self) -> dict[str, str]:
+        """A hash of all that each domain is made from: its bronze snapshots, the dbt project, the domains before it."""
+        project = _hash_folder(self.settings.dbt_project)
+        found: dict[str, str] = {}
+        for domain, feeds in self.registry.domains().items():
+            names = [name for feed in feeds for name in feed.bronze_names()]
+            pins = [self.lakehouse.pin(BRONZE, name) for name in names]
+            upstream = {self.registry.feeds[needed].domain for feed in feeds for needed in feed.depends_on} - {domain}
+            snapshots = [str(pin and pin.snapshot_id) for pin in pins]
+            parts = [project, *snapshots, *(found[name] for name in sorted(upstream))]
+            found[domain] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return found
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(str(self.database), config={"threads": self.settings.threads})
+        connection.execute("set timezone = 'UTC'")
+        connection.execute(f"set memory_limit = {quote_literal(self.settings.memory_limit)}")
+        prepare_connection(connection, self.settings)
+        return connection
+
+    def _open_private(self, stale: Sequence[str]) -> None:
+        """Make the private file: bronze as views over pinned snapshots, and the released tables of other domains."""
+        with self._connect() as connection:
+            for layer in LAYERS:
+                connection.execute(f"create schema {quote_identifier(layer)}")
+            for domain, feeds in self.registry.domains().items():
+                if domain not in stale:
+                    self._serve_released(connection, domain, [])
+                    continue
+                for name, table in ((n, t) for feed in feeds for n, t in feed.bronze_names().items()):
+                    create_view(connection, BRONZE, name, scan_sql(self.lakehouse.pin_bronze(name, table.columns)))
+
+    def _serve_released(self, connection: duckdb.DuckDBPyConnection, domain: str, built: Iterable[Model]) -> None:
+        """Put the current release's tables of a domain in the place of what was built."""
+        for model in built:
+            connection.execute(
+                f"drop table if exists {quote_identifier(model.layer)}.{quote_identifier(model.name)}"
+            )
+        for table in self.released.tables if self.released else ():
+            if table.domain == domain:
+                create_view(connection, table.pin.layer, table.pin.name, scan_sql(table.pin))
+
+
+def _hash_content(connection: duckdb.DuckDBPyConnection, relation: str, schema: pa.Schema) -> tuple[int, str]:
+    """Row count and an order-free hash of a table's columns and rows."""
+    query = f"select count(*), sum(hash(t)::hugeint)::varchar, bit_xor(hash(t))::varchar from {relation} as t"
+    rows, total, mixed = connection.execute(query).fetchone() or (0, None, None)
+    text = f"{schema.to_string(show_field_metadata=False)}|{rows}|{total}|{mixed}"
+    return int(rows), hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.suffix in {".sql", ".yml", ".csv", ".py"} and inside.parts[0] not in {"target", "logs"}:
+            digest.update(f"{inside.as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _empty(folder: Path) -> None:
+    """Remove what earlier builds left behind; the lock is held, so none is running."""
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,271 @@
+"""The Iceberg catalogue and its tables; the only module that imports pyiceberg.
+
+Bronze tables grow by whole files of text columns; silver and gold tables are replaced whole, on a branch that only
+becomes ``main`` when a release is published.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.expressions import AlwaysTrue, And, EqualTo
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.types import DateType, IcebergType, LongType, NestedField, StringType, TimestamptzType
+
+from catalog.errors import UnknownName
+from catalog.settings import Settings
+from catalog.storage import Store, warehouse_store
+
+BRONZE, SILVER, GOLD = LAYERS = ("bronze", "silver", "gold")
+STAGING = "staging"  # the branch a release is written on before it is published
+LINEAGE: dict[str, IcebergType] = {
+    "_resource_id": StringType(),
+    "_extraction_date": DateType(),
+    "_source_file": StringType(),
+    "_source_member": StringType(),
+    "_source_line": LongType(),
+    "_loaded_at": TimestamptzType(),
+}
+LINEAGE_DOCS = {
+    "_resource_id": "Portal's id of the resource the row came from.",
+    "_extraction_date": "Day the file was extracted; partition of the table.",
+    "_source_file": "Name of the raw file.",
+    "_source_member": "Member of an archive; null for a plain file.",
+    "_source_line": "Line, from 1, where the record starts in the decompressed file (its number, for JSON).",
+    "_loaded_at": "When the row entered bronze.",
+}
+SOURCES_PROPERTY = "odh.sources"  # snapshot summary: JSON list of {resource_id, file, sha256}
+TABLE_PROPERTIES = {
+    "write.parquet.compression-codec": "zstd",
+    "write.metadata.previous-versions-max": "100",
+    "commit.manifest-merge.enabled": "true",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One table at one snapshot, all a reader needs; ``snapshot_id`` is None for a table never written."""
+
+    layer: str
+    name: str
+    metadata_location: str
+    snapshot_id: int | None
+
+
+class Lakehouse:
+    """The Iceberg catalogue of one lake."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store: Store = warehouse_store(settings)
+        self.catalog: Catalog = _open_catalog(settings)
+        for layer in LAYERS:
+            try:
+                self.catalog.create_namespace_if_not_exists(layer)
+            except NamespaceAlreadyExistsError:  # another process made it meanwhile
+                continue
+
+    def names(self, layer: str) -> list[str]:
+        """Names of a layer's tables."""
+        return sorted(name for _, name in self.catalog.list_tables(layer))
+
+    def table(self, layer: str, name: str) -> Table:
+        """One table.
+
+        Raises:
+            UnknownName: with the nearest table of the layer.
+        """
+        try:
+            return self.catalog.load_table((layer, name))
+        except NoSuchTableError as error:
+            raise UnknownName(f"{layer} table", name, self.names(layer)) from error
+
+    def pin(self, layer: str, name: str) -> Pin | None:
+        """The present snapshot of a table, or None when there is no such table."""
+        try:
+            return _pin(layer, name, self.catalog.load_table((layer, name)))
+        except NoSuchTableError:
+            return None
+
+    # Bronze
+
+    def ensure_bronze(self, name: str, columns: Mapping[str, str]) -> Table:
+        """Create a bronze table, or give it the columns it lacks.
+
+        Args:
+            columns: text columns and their docs, in order; nothing is ever dropped or renamed.
+        """
+        try:
+            table = self.catalog.load_table((BRONZE, name))
+        except NoSuchTableError:
+            return self._create_bronze(name, columns)
+        known = {field.name for field in table.schema().fields}
+        if missing := [column for column in columns if column not in known]:
+            with table.update_schema() as update:
+                for column in missing:
+                    update.add_column(column, StringType(), doc=columns[column] or None)
+        return table
+
+    def pin_bronze(self, name: str, columns: Iterable[str]) -> Pin:
+        """The present snapshot of a bronze table, made if need be so that models find its declared columns."""
+        return _pin(BRONZE, name, self.ensure_bronze(name, dict.fromkeys(columns, "")))
+
+    def _create_bronze(self, name: str, columns: Mapping[str, str]) -> Table:
+        types: list[tuple[str, IcebergType, str]] = [(column, StringType(), doc) for column, doc in columns.items()]
+        types += [(column, type_, LINEAGE_DOCS[column]) for column, type_ in LINEAGE.items()]
+        fields = [
+            NestedField(number, column, type_, required=False, doc=doc or None)
+            for number, (column, type_, doc) in enumerate(types, start=1)
+        ]
+        schema = Schema(*fields)
+        day = schema.find_field("_extraction_date")
+        spec = PartitionSpec(PartitionField(day.field_id, 1000, IdentityTransform(), "_extraction_date"))
+        try:
+            return self.catalog.create_table((BRONZE, name), schema, partition_spec=spec, properties=TABLE_PROPERTIES)
+        except TableAlreadyExistsError:
+            return self.ensure_bronze(name, columns)
+
+    def holds(self, table: Table, resource_id: str, extraction_date: date) -> bool:
+        """Whether a bronze table already has rows of one resource's extraction."""
+        same_day = EqualTo(term="_extraction_date", value=extraction_date.isoformat())
+        wanted = And(EqualTo(term="_resource_id", value=resource_id), same_day)
+        found = table.scan(row_filter=wanted, selected_fields=("_resource_id",), limit=1).to_arrow()
+        return bool(found.num_rows)
+
+    def append_files(self, table: Table, files: Sequence[Path], folder: str, summary: Mapping[str, str]) -> int | None:
+        """Move finished parquet files into a table in one commit and return its snapshot.
+
+        Args:
+            files: local files written with the field ids of ``arrow_schema``.
+            folder: folder under the table's data, such as the extraction date.
+            summary: facts kept in the snapshot's summary.
+        """
+        places = [self._place(table, file, folder) for file in files]
+        if places:
+            with table.transaction() as transaction:
+                transaction.add_files(places, snapshot_properties=dict(summary), check_duplicate_files=False)
+        snapshot = table.current_snapshot()
+        return snapshot.snapshot_id if snapshot else None
+
+    # Silver and gold
+
+    def stage_table(self, layer: str, name: str, schema: pa.Schema, docs: Mapping[str, str]) -> Table:
+        """Make or evolve a table so that it has exactly this schema, with an empty staging branch to write on."""
+        try:
+            table = self.catalog.load_table((layer, name))
+        except NoSuchTableError:
+            table = self.catalog.create_table((layer, name), schema, properties=TABLE_PROPERTIES)
+        _evolve(table, schema, docs)
+        main = table.current_snapshot()
+        if main is None:  # pyiceberg branches off a snapshot only
+            table.append(table.schema().as_arrow().empty_table())
+            main = table.current_snapshot()
+        with table.manage_snapshots() as refs:
+            if STAGING in table.metadata.refs:
+                refs.remove_branch(STAGING)
+        with table.manage_snapshots() as refs:
+            refs.create_branch(main.snapshot_id if main else -1, STAGING)
+        return table
+
+    def replace_on_staging(self, table: Table, files: Sequence[Path], summary: Mapping[str, str]) -> Pin:
+        """Replace the whole content of the staging branch by finished parquet files, in one commit."""
+        places = [self._place(table, file, "release") for file in files]
+        with table.transaction() as transaction:
+            transaction.delete(AlwaysTrue(), branch=STAGING)
+            transaction.add_files(
+                places, snapshot_properties=dict(summary), check_duplicate_files=False, branch=STAGING
+            )
+        layer, name = table.name()
+        return Pin(layer, name, table.metadata_location, table.metadata.refs[STAGING].snapshot_id)
+
+    def publish(self, pin: Pin, tag: str) -> None:
+        """Make a staged snapshot ``main`` and tag it; nothing to do where ``main`` is there already."""
+        table = self.table(pin.layer, pin.name)
+        main = table.current_snapshot()
+        if pin.snapshot_id is None or (main and main.snapshot_id == pin.snapshot_id):
+            return
+        with table.manage_snapshots() as refs:
+            refs.set_current_snapshot(snapshot_id=pin.snapshot_id)
+            refs.create_tag(pin.snapshot_id, tag)
+            if STAGING in table.metadata.refs:
+                refs.remove_branch(STAGING)
+
+    def _place(self, table: Table, file: Path, folder: str) -> str:
+        """Move a file under the table's data, by a name never used before (DuckDB caches files by path)."""
+        layer, name = table.name()
+        key = f"{layer}/{name}/data/{folder}/{file.stem}-{uuid.uuid4().hex}.parquet"
+        self.store.put_file(file, key)
+        return self.store.url(key) if self.store.is_remote else f"file://{self.store.url(key)}"
+
+
+def arrow_schema(table: Table, columns: Iterable[str]) -> pa.Schema:
+    """Arrow schema of some columns of a table, with the Iceberg field ids a parquet file must carry."""
+    whole = table.schema().as_arrow()
+    return pa.schema([whole.field(column) for column in columns])
+
+
+def field_ids(table: Table) -> dict[str, int]:
+    """Iceberg field id of each column."""
+    return {field.name: field.field_id for field in table.schema().fields}
+
+
+def _pin(layer: str, name: str, table: Table) -> Pin:
+    snapshot = table.current_snapshot()
+    return Pin(layer, name, table.metadata_location, snapshot.snapshot_id if snapshot else None)
+
+
+def _evolve(table: Table, schema: pa.Schema, docs: Mapping[str, str]) -> None:
+    """Give a table that is about to be rewritten whole the columns of a schema; a changed type is a new column."""
+    present = {field.name: field for field in table.schema().as_arrow()}
+    wanted = {field.name: field for field in schema}
+    changed = {name for name in present.keys() & wanted.keys() if not _same_type(present[name].type, wanted[name].type)}
+    if gone := (present.keys() - wanted.keys()) | changed:
+        with table.update_schema(allow_incompatible_changes=True) as update:
+            for name in sorted(gone):
+                update.delete_column(name)
+    new = [name for name in wanted if name not in present or name in changed]
+    if new:
+        with table.update_schema() as update:
+            update.union_by_name(pa.schema([wanted[name] for name in new]))
+    described = {field.name: field.doc for field in table.schema().fields}
+    if stale := [name for name, doc in docs.items() if name in wanted and described.get(name) != doc]:
+        with table.update_schema() as update:
+            for name in stale:
+                update.update_column(name, doc=docs[name])
+
+
+def _same_type(left: pa.DataType, right: pa.DataType) -> bool:
+    def plain(type_: pa.DataType) -> pa.DataType:
+        return pa.large_string() if pa.types.is_string(type_) else type_
+
+    return bool(plain(left) == plain(right))
+
+
+def _open_catalog(settings: Settings) -> Catalog:
+    root = settings.warehouse_root
+    remote = "://" in root
+    if not remote:
+        Path(root).mkdir(parents=True, exist_ok=True)
+    if settings.catalog_url is None:
+        settings.lake.mkdir(parents=True, exist_ok=True)
+    secret = settings.s3_secret_access_key
+    s3 = {
+        "s3.endpoint": settings.s3_endpoint,
+        "s3.region": settings.s3_region,
+        "s3.access-key-id": settings.s3_access_key_id,
+        "s3.secret-access-key": secret.get_secret_value() if secret else None,
+    }
+    properties = {key: value for key, value in s3.items() if value} if remote else {}
+    return SqlCatalog(
+        "odh", uri=settings.catalog_database, warehouse=root if remote else f"file://{root}", **properties
+    )

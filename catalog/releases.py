@@ -1,0 +1,126 @@
+"""Releases: which snapshots belong together, and the one step that makes them what readers see.
+
+A release is written in the ledger as ``staged`` once all its tables stand on their staging branches, and as
+``published`` once every branch became ``main``. A crash between the two is finished by the next build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import sqlalchemy as sa
+
+from catalog import schema
+from catalog.iceberg import Lakehouse, Pin
+from catalog.ledger import Ledger, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedTable:
+    """One table of a release."""
+
+    pin: Pin
+    domain: str
+    rows: int
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A consistent set of table snapshots."""
+
+    release_id: int
+    extraction_date: date
+    tables: tuple[ReleasedTable, ...]
+    fingerprints: Mapping[str, str]
+
+    def table(self, layer: str, name: str) -> ReleasedTable | None:
+        """One table of the release, or None."""
+        return next((table for table in self.tables if (table.pin.layer, table.pin.name) == (layer, name)), None)
+
+
+def current_release(ledger: Ledger, as_of: date | None = None) -> Release | None:
+    """The newest published release, or the newest whose extraction date is not later than ``as_of``."""
+    r = schema.releases.c
+    query = sa.select(schema.releases).where(r.status == "published")
+    if as_of is not None:
+        query = query.where(r.extraction_date <= as_of)
+    with ledger.begin() as connection:
+        row = connection.execute(query.order_by(r.release_id.desc()).limit(1)).first()
+        return _load(connection, row) if row else None
+
+
+def released_pins(ledger: Ledger, as_of: date | None = None) -> list[Pin]:
+    """Pins of the tables readers see."""
+    release = current_release(ledger, as_of)
+    return [table.pin for table in release.tables] if release else []
+
+
+def stage(
+    ledger: Ledger, run_id: str, extraction_date: date, tables: Sequence[ReleasedTable], fingerprints: Mapping[str, str]
+) -> Release:
+    """Record a release whose tables all stand on their staging branches."""
+    with ledger.begin() as connection:
+        values = {"run_id": run_id, "extraction_date": extraction_date, "status": "staged", "created_at": utc_now()}
+        added = connection.execute(schema.releases.insert().values(**values)).inserted_primary_key
+        release_id = int(added[0]) if added else 0
+        for domain, fingerprint in fingerprints.items():
+            row = {"release_id": release_id, "domain": domain, "fingerprint": fingerprint}
+            connection.execute(schema.release_domains.insert().values(**row))
+        connection.execute(schema.release_tables.insert(), [_as_row(release_id, table) for table in tables])
+    return Release(release_id, extraction_date, tuple(tables), fingerprints)
+
+
+def publish(ledger: Ledger, lakehouse: Lakehouse, release: Release) -> None:
+    """Move every table's ``main`` and tag it, then make the release the one readers see. Safe to repeat."""
+    for table in release.tables:
+        lakehouse.publish(table.pin, f"release-{release.release_id}")
+    with ledger.begin() as connection:
+        published = {"status": "published", "published_at": utc_now()}
+        mine = schema.releases.c.release_id == release.release_id
+        connection.execute(schema.releases.update().where(mine).values(**published))
+
+
+def finish_staged(ledger: Ledger, lakehouse: Lakehouse) -> list[int]:
+    """Publish the releases a crash left staged, and return their ids."""
+    r = schema.releases.c
+    with ledger.begin() as connection:
+        rows = connection.execute(sa.select(schema.releases).where(r.status == "staged").order_by(r.release_id)).all()
+        staged = [_load(connection, row) for row in rows]
+    for release in staged:
+        publish(ledger, lakehouse, release)
+    return [release.release_id for release in staged]
+
+
+def _load(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Release:
+    release_id, extraction_date = row._mapping["release_id"], row._mapping["extraction_date"]
+    t, d = schema.release_tables, schema.release_domains
+    tables = connection.execute(sa.select(t).where(t.c.release_id == release_id).order_by(t.c.layer, t.c.table_name))
+    domains = connection.execute(sa.select(d.c.domain, d.c.fingerprint).where(d.c.release_id == release_id))
+    return Release(
+        release_id,
+        extraction_date,
+        tuple(
+            ReleasedTable(
+                Pin(found["layer"], found["table_name"], found["metadata_location"], found["snapshot_id"]),
+                found["domain"], found["rows"], found["content_hash"],
+            )
+            for found in tables.mappings()
+        ),
+        {str(domain): str(fingerprint) for domain, fingerprint in domains.tuples()},
+    )
+
+
+def _as_row(release_id: int, table: ReleasedTable) -> dict[str, object]:
+    return {
+        "release_id": release_id,
+        "layer": table.pin.layer,
+        "table_name": table.pin.name,
+        "domain": table.domain,
+        "metadata_location": table.pin.metadata_location,
+        "snapshot_id": table.pin.snapshot_id,
+        "rows": table.rows,
+        "content_hash": table.content_hash,
+    }

@@ -1,0 +1,193 @@
+"""SQL over the lakehouse: a DuckDB session whose tables are pinned Iceberg snapshots, raw manifests and the ledger.
+
+Views are made for the tables a statement names, so that one query does not pay for the metadata of all the others.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import duckdb
+import pyarrow as pa
+
+from catalog.errors import OdhError, UnknownName, UsageError
+from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse, Pin
+from catalog.ledger import OPS_TABLES, Ledger
+from catalog.names import quote_identifier, quote_literal
+from catalog.releases import released_pins
+from catalog.settings import Settings, load_settings
+
+EXTENSIONS = ("avro", "iceberg")
+RAW_FILES = """
+    select feed, extraction_date, resource_id, title, status, reason, file_name, raw_key, source_url, sha256,
+        size_bytes, etag, http_status, started_at, finished_at
+    from extractions
+"""
+
+
+def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings | None = None) -> None:
+    """Load the extensions that read Iceberg, and the keys of the object store when the lake is on one.
+
+    The extensions are files of Python packages: nothing is fetched and nothing is written to the home folder.
+    """
+    settings = settings or load_settings()
+    remote = settings.warehouse_root.startswith("s3://")
+    for name in (*EXTENSIONS, "httpfs") if remote else EXTENSIONS:
+        connection.execute(f"load {quote_literal(str(_extension_file(name)))}")
+    if remote:
+        connection.execute(_s3_secret(settings))
+
+
+def scan_sql(pin: Pin) -> str:
+    """A SELECT of one table at its pinned snapshot."""
+    snapshot = f", snapshot_from_id = {pin.snapshot_id:d}" if pin.snapshot_id is not None else ""
+    return f"select * from iceberg_scan({quote_literal(_readable(pin.metadata_location))}{snapshot})"
+
+
+def create_view(connection: duckdb.DuckDBPyConnection, schema: str, name: str, select: str) -> None:
+    """Make or replace one view."""
+    connection.execute(f"create schema if not exists {quote_identifier(schema)}")
+    target = f"{quote_identifier(schema)}.{quote_identifier(name)}"
+    connection.execute(f"create or replace view {target} as {select}")
+
+
+@dataclass
+class Session:
+    """One DuckDB session over the lakehouse; close it after use."""
+
+    settings: Settings
+    lakehouse: Lakehouse
+    ledger: Ledger
+    as_of: date | None = None
+    connection: duckdb.DuckDBPyConnection = field(init=False)
+    _pins: dict[tuple[str, str], Pin] = field(init=False)
+    _made: set[tuple[str, str]] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.connection = duckdb.connect(
+            config={"threads": self.settings.threads, "memory_limit": self.settings.memory_limit}
+        )
+        prepare_connection(self.connection, self.settings)
+        for schema in ("raw", BRONZE, SILVER, GOLD, "ops"):
+            self.connection.execute(f"create schema {quote_identifier(schema)}")
+        pins = released_pins(self.ledger, self.as_of)
+        self._pins = {(pin.layer, pin.name): pin for pin in pins}
+
+    def tables(self) -> dict[str, list[str]]:
+        """Every table a statement may name, by schema."""
+        bronze = self.lakehouse.names(BRONZE)
+        released = {layer: sorted(name for place, name in self._pins if place == layer) for layer in (SILVER, GOLD)}
+        return {"raw": ["files"], BRONZE: bronze, **released, "ops": list(OPS_TABLES)}
+
+    def execute(self, statement: str) -> duckdb.DuckDBPyConnection:
+        """Run one statement and return the connection, ready to be fetched from.
+
+        Raises:
+            UnknownName: a table that does not exist, with the nearest one.
+            UsageError: a statement DuckDB refuses, with its message.
+        """
+        try:
+            self._make_views(self._named_in(statement))
+            return self.connection.execute(statement)
+        except duckdb.CatalogException as error:
+            raise self._explain(error) from error
+        except duckdb.Error as error:
+            raise UsageError(f"SQL error: {error}") from error
+
+    def close(self) -> None:
+        """Free the session."""
+        self.connection.close()
+
+    def _named_in(self, statement: str) -> Iterable[tuple[str, str]]:
+        """Tables a statement names; every table when it looks at the catalogue (SHOW, information_schema…)."""
+        try:
+            named = self.connection.get_table_names(statement, qualified=True)
+        except duckdb.Error:  # not a query, or one that execute() will refuse with the right message
+            named = set()
+        places = [name.replace('"', "").split(".")[-2:] for name in named]
+        lowered = statement.lower()
+        if not places or any(word in lowered for word in ("information_schema", "duckdb_", "describe", "show ")):
+            return [(schema, name) for schema, names in self.tables().items() for name in names]
+        return [(place[0].lower(), place[1].lower()) for place in places if len(place) == 2]
+
+    def _make_views(self, places: Iterable[tuple[str, str]]) -> None:
+        for schema, name in places:
+            if (schema, name) in self._made:
+                continue
+            if self._make_view(schema, name):
+                self._made.add((schema, name))
+
+    def _make_view(self, schema: str, name: str) -> bool:
+        if schema == "ops" and name in OPS_TABLES:
+            return self._register(schema, name, self.ledger.arrow(name))
+        if (schema, name) == ("raw", "files"):
+            extractions = self.ledger.arrow("extractions")
+            columns = [column.strip() for column in RAW_FILES.split("select")[1].split("from")[0].split(",")]
+            return self._register(schema, name, extractions.select(columns))
+        pin = self.lakehouse.pin(schema, name) if schema == BRONZE else self._pins.get((schema, name))
+        if pin is None:
+            return False
+        create_view(self.connection, schema, name, scan_sql(pin))
+        return True
+
+    def _register(self, schema: str, name: str, content: pa.Table) -> bool:
+        handle = f"{schema}_{name}"
+        self.connection.register(handle, content)
+        create_view(self.connection, schema, name, f"select * from memory.main.{quote_identifier(handle)}")
+        return True
+
+    def _explain(self, error: duckdb.CatalogException) -> OdhError:
+        text = str(error)
+        if "Table with name" not in text:
+            return UsageError(f"SQL error: {text}")
+        asked = text.split("Table with name ")[1].split(" does not exist")[0]
+        known = [f"{schema}.{name}" for schema, names in self.tables().items() for name in names]
+        nearest = [place for place in known if place.split(".")[1] == asked.lower()]
+        return UnknownName("table", nearest[0].split(".")[1] if nearest else asked, known)
+
+
+@contextmanager
+def open_session(settings: Settings, as_of: date | None = None) -> Iterator[Session]:
+    """Open the catalogue, the ledger and a session over them."""
+    ledger = Ledger(settings)
+    try:
+        session = Session(settings, Lakehouse(settings), ledger, as_of)
+        try:
+            yield session
+        finally:
+            session.close()
+    finally:
+        ledger.close()
+
+
+def _extension_file(name: str) -> Path:
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec is None or spec.origin is None:
+        raise UsageError(f"DuckDB's {name} extension is not installed; install duckdb-extension-{name}.")
+    version = f"v{duckdb.__version__}"
+    return Path(spec.origin).parent / "extensions" / version / f"{name}.duckdb_extension"
+
+
+def _s3_secret(settings: Settings) -> str:
+    endpoint = urlsplit(settings.s3_endpoint or "https://s3.amazonaws.com")
+    secret = settings.s3_secret_access_key
+    options = {
+        "key_id": settings.s3_access_key_id or "",
+        "secret": secret.get_secret_value() if secret else "",
+        "region": settings.s3_region,
+        "endpoint": endpoint.netloc,
+        "url_style": "path",
+    }
+    listed = ", ".join(f"{name} {quote_literal(value)}" for name, value in options.items())
+    secure = str(endpoint.scheme == "https").lower()
+    return f"create or replace secret lake (type s3, {listed}, use_ssl {secure})"
+
+
+def _readable(location: str) -> str:
+    return location.removeprefix("file://")
