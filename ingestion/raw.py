@@ -1,0 +1,217 @@
+"""The raw zone: every file exactly as it came, by feed, extraction date and resource, with a manifest each.
+
+The manifest is written last and is the commit: bytes without one were never taken in and may be replaced, bytes with
+one never change. Nothing here opens a file's contents.
+
+    <feed>/extraction_date=YYYY-MM-DD/<resource_id>/<file_name>
+    <feed>/extraction_date=YYYY-MM-DD/<resource_id>.manifest.json
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from catalog.errors import PermanentError, Refused
+from catalog.storage import Store
+from ingestion.download import CHECKSUMS, Download, Downloader, Validators
+from ingestion.portal import Checksum, Dataset, Resource
+
+DATE_PREFIX = "extraction_date="
+MANIFEST_SUFFIX = ".manifest.json"
+
+log = structlog.get_logger(__name__)
+
+
+class Manifest(BaseModel):
+    """What one extraction found at one resource.
+
+    ``unchanged`` refers by ``key`` to the bytes of an earlier extraction; what the server said then (status, ETag…)
+    is repeated when nothing was asked or nothing new was said. ``http_status`` is None when no request was needed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    feed: str
+    dataset_id: str
+    extraction_date: date
+    resource_id: str
+    title: str
+    status: Literal["stored", "unchanged"]
+    key: str
+    file_name: str
+    source_url: str
+    final_url: str
+    sha256: str
+    size_bytes: int
+    checksum: Checksum | None
+    etag: str | None
+    last_modified: str | None
+    http_status: int | None
+    content_type: str | None
+    started_at: datetime
+    finished_at: datetime
+    portal: dict[str, Any]
+
+
+class RawZone:
+    """Immutable files of a store, local or S3."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def manifest(self, feed: str, extraction_date: date, resource_id: str) -> Manifest | None:
+        """What an extraction committed for a resource; None when it committed nothing."""
+        key = _manifest_key(feed, extraction_date, resource_id)
+        return self._read(key) if self._store.exists(key) else None
+
+    def previous(self, feed: str, resource_id: str, before: date) -> Manifest | None:
+        """The newest manifest of a resource from an earlier extraction date."""
+        for day in reversed(self._dates(feed)):
+            if day < before and (found := self.manifest(feed, day, resource_id)):
+                return found
+        return None
+
+    def manifests(self, feed: str | None = None, extraction_date: date | None = None) -> Iterator[Manifest]:
+        """Every committed manifest of a feed and date, or of all, in order."""
+        for name in self._store.children() if feed is None else [feed]:
+            for day in self._dates(name) if extraction_date is None else [extraction_date]:
+                folder = _folder(name, day)
+                for child in self._store.children(folder):
+                    if child.endswith(MANIFEST_SUFFIX):
+                        yield self._read(f"{folder}/{child}")
+
+    def local_file(self, manifest: Manifest, scratch: Path) -> Path:
+        """A local file with the manifest's bytes; in the raw zone itself when that is local, so only to be read."""
+        return self._store.local_copy(manifest.key, scratch)
+
+    def extract(
+        self,
+        feed: str,
+        dataset: Dataset,
+        resource: Resource,
+        extraction_date: date,
+        downloader: Downloader,
+        scratch: Path,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Manifest:
+        """Take in a resource as it is now, for one feed and date, with as little traffic as can be.
+
+        One look is final: a second call for the same date returns the first one's manifest and asks nothing. Only one
+        process at a time may extract a feed.
+
+        Raises:
+            OdhError: whatever ``Downloader.fetch`` raises; nothing is then committed.
+        """
+        if committed := self.manifest(feed, extraction_date, resource.id):
+            return committed
+        previous = self.previous(feed, resource.id, extraction_date)
+        if previous and not self._store.exists(previous.key):
+            previous = None  # its bytes are gone: nothing to refer to
+        facts: dict[str, Any] = {
+            "feed": feed,
+            "dataset_id": dataset.id,
+            "extraction_date": extraction_date,
+            "resource_id": resource.id,
+            "title": resource.title,
+            "file_name": resource.file_name,
+            "source_url": resource.url,
+            "checksum": resource.checksum,
+            "portal": dict(resource.metadata),
+            "started_at": downloader.now(),
+        }
+        if previous and _is_announced_unchanged(resource, previous):
+            return self._refer(facts, previous, downloader.now(), http_status=None)
+        download = downloader.fetch(resource, scratch, known=_validators(resource, previous), on_bytes=on_bytes)
+        if download is None:  # only where an earlier copy's validators were sent
+            return self._refer(facts, cast(Manifest, previous), downloader.now(), http_status=304)
+        return self._keep(facts, download, previous)
+
+    def _refer(
+        self, facts: dict[str, Any], previous: Manifest, finished_at: datetime, http_status: int | None
+    ) -> Manifest:
+        """Commit that the bytes are those of an earlier extraction, which nobody sent again."""
+        same = {"key", "final_url", "sha256", "size_bytes", "etag", "last_modified", "content_type"}
+        seen = previous.model_dump(include=same)
+        return self._commit(
+            Manifest(**facts, **seen, status="unchanged", http_status=http_status, finished_at=finished_at)
+        )
+
+    def _keep(self, facts: dict[str, Any], download: Download, previous: Manifest | None) -> Manifest:
+        """Commit downloaded bytes, stored only if they differ from the last ones; the local file is gone after."""
+        seen = {field.name: getattr(download, field.name) for field in fields(download) if field.name != "path"}
+        try:
+            if previous and previous.sha256 == download.sha256:
+                manifest = Manifest(**facts | seen, status="unchanged", key=previous.key)
+            else:
+                folder = _folder(facts["feed"], facts["extraction_date"])
+                key = f"{folder}/{_plain(facts['resource_id'])}/{_plain(facts['file_name'])}"
+                manifest = Manifest(**facts | seen, status="stored", key=key)
+                self._store.put_file(download.path, key)
+        finally:
+            download.path.unlink(missing_ok=True)
+        return self._commit(manifest)
+
+    def _commit(self, manifest: Manifest) -> Manifest:
+        key = _manifest_key(manifest.feed, manifest.extraction_date, manifest.resource_id)
+        self._store.put_bytes(manifest.model_dump_json(indent=2).encode(), key)
+        facts = manifest.model_dump(include={"resource_id", "status", "http_status", "size_bytes", "sha256"})
+        log.info("resource_extracted", **facts)
+        return manifest
+
+    def _read(self, key: str) -> Manifest:
+        try:
+            return Manifest.model_validate_json(self._store.read_bytes(key))
+        except ValidationError as error:
+            raise PermanentError(
+                f"Raw manifest {key} cannot be read: {error.errors()[0]['msg']}. Put the file back from a backup, or"
+                " remove it to have the resource extracted again."
+            ) from error
+
+    def _dates(self, feed: str) -> list[date]:
+        """Extraction dates of a feed, oldest first."""
+        names = (name.removeprefix(DATE_PREFIX) for name in self._store.children(feed) if name.startswith(DATE_PREFIX))
+        return sorted(date.fromisoformat(name) for name in names if re.fullmatch(r"\d{4}-\d{2}-\d{2}", name))
+
+
+def _is_announced_unchanged(resource: Resource, previous: Manifest) -> bool:
+    """Whether the portal, where it hosts the bytes, still announces the checksum the earlier copy was verified with."""
+    checksum = resource.checksum
+    return (
+        resource.kind == "file"
+        and checksum is not None
+        and checksum.algorithm in CHECKSUMS
+        and checksum == previous.checksum
+    )
+
+
+def _validators(resource: Resource, previous: Manifest | None) -> Validators | None:
+    """What to send to be told of changes only; nothing once the address has changed."""
+    if previous is None or previous.source_url != resource.url:
+        return None
+    return Validators(previous.etag, previous.last_modified)
+
+
+def _folder(feed: str, extraction_date: date) -> str:
+    return f"{feed}/{DATE_PREFIX}{extraction_date.isoformat()}"
+
+
+def _manifest_key(feed: str, extraction_date: date, resource_id: str) -> str:
+    return f"{_folder(feed, extraction_date)}/{_plain(resource_id)}{MANIFEST_SUFFIX}"
+
+
+def _plain(name: str) -> str:
+    """Let a name become part of a path, or refuse it: ids and file names come from outside.
+
+    Refusing rather than rewriting keeps two names from ever meeting in one path.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}", name) or name.endswith(MANIFEST_SUFFIX):
+        raise Refused(f"{name!r} cannot name a file of the raw zone. Report the resource to the portal.")
+    return name
