@@ -19,6 +19,7 @@ def s3_options(settings: Settings) -> dict[str, Any]:
         "secret": secret.get_secret_value() if secret else None,
         "client_kwargs": {"endpoint_url": settings.s3_endpoint, "region_name": settings.s3_region},
         "config_kwargs": {"request_checksum_calculation": "when_required"},
+        "use_listings_cache": False,  # other processes write too: a listing is never remembered
     }
 
 
@@ -86,7 +87,9 @@ class Store:
         copy = scratch / key
         copy.parent.mkdir(parents=True, exist_ok=True)
         if not copy.exists():
-            self._files.get_file(self.url(key), str(copy))
+            part = copy.with_name(f".{copy.name}.{os.getpid()}.part")  # a copy cut short must not pass for the file
+            self._files.get_file(self.url(key), str(part))
+            os.replace(part, copy)
         return copy
 
     def keys(self, prefix: str = "") -> list[str]:
