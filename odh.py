@@ -1,8 +1,32 @@
 """The ``odh`` command: it only assembles the components' sub-commands."""
 
-from catalog.cli import app
+from __future__ import annotations
 
-__all__ = ["app"]
+import sys
+
+import typer
+
+import catalog.cli
+import ingestion.cli
+from catalog.errors import OdhError, UsageError
+
+app = typer.Typer(
+    help="OpenDataHub SQL: French open data as historised, typed, tested SQL tables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for component in (ingestion.cli, catalog.cli):
+    component.register(app)
+
+
+def main() -> None:
+    """Run the command; exit 0 when all went well, 1 when something failed, 2 on misuse."""
+    try:
+        app()
+    except OdhError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
+
 
 if __name__ == "__main__":
-    app()
+    main()

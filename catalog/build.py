@@ -212,9 +212,7 @@ class Builder:
     def _serve_released(self, connection: duckdb.DuckDBPyConnection, domain: str, built: Iterable[Model]) -> None:
         """Put the current release's tables of a domain in the place of what was built."""
         for model in built:
-            connection.execute(
-                f"drop table if exists {quote_identifier(model.layer)}.{quote_identifier(model.name)}"
-            )
+            connection.execute(f"drop table if exists {quote_identifier(model.layer)}.{quote_identifier(model.name)}")
         for table in self.released.tables if self.released else ():
             if table.domain == domain:
                 create_view(connection, table.pin.layer, table.pin.name, scan_sql(table.pin))

@@ -92,7 +92,10 @@ def run_dbt(
     messages: list[str] = []
     with subprocess.Popen(
         [sys.executable, "-m", "dbt.cli.main", *command, *options],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         for line in process.stdout or ():
             event = _read_event(line)

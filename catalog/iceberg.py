@@ -97,6 +97,14 @@ class Lakehouse:
         except NoSuchTableError:
             return None
 
+    def totals(self, pin: Pin | None) -> dict[str, int]:
+        """Rows, data files and bytes of a table at a snapshot, from its summary."""
+        table = self.table(pin.layer, pin.name) if pin else None
+        snapshot = table.snapshot_by_id(pin.snapshot_id) if table and pin and pin.snapshot_id is not None else None
+        summary = snapshot.summary if snapshot else None
+        keys = {"rows": "total-records", "files": "total-data-files", "bytes": "total-files-size"}
+        return {name: int((summary[key] if summary else None) or 0) for name, key in keys.items()}
+
     # Bronze
 
     def ensure_bronze(self, name: str, columns: Mapping[str, str]) -> Table:

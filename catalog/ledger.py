@@ -10,7 +10,7 @@ import socket
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,13 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from catalog import schema
+from catalog.clock import utc_now
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"
 OPS_TABLES = ("runs", "extractions", "loads", "rejects", "quality_results", "schema_changes", "releases")
 Row = Mapping[str, Any]
-
-
-def utc_now() -> datetime:
-    """The present, aware."""
-    return datetime.now(UTC)
 
 
 class Ledger:
@@ -62,8 +58,14 @@ class Ledger:
             self._interrupt_dead(connection)
             connection.execute(
                 schema.runs.insert().values(
-                    run_id=run_id, command=command, feeds=" ".join(feeds), extraction_date=extraction_date,
-                    status="running", started_at=utc_now(), host=socket.gethostname(), pid=os.getpid(),
+                    run_id=run_id,
+                    command=command,
+                    feeds=" ".join(feeds),
+                    extraction_date=extraction_date,
+                    status="running",
+                    started_at=utc_now(),
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
                 )
             )
         return run_id
@@ -81,28 +83,32 @@ class Ledger:
         with self.begin() as connection:
             _replace(connection, schema.extractions, values)
 
+    def forget_extraction(self, feed: str, extraction_date: date, resource_id: str) -> None:
+        """Remove an extraction that stood for a failure since made good."""
+        c = schema.extractions.c
+        mine = (c.feed == feed, c.extraction_date == extraction_date, c.resource_id == resource_id)
+        with self.begin() as connection:
+            connection.execute(schema.extractions.delete().where(*mine))
+
     def loaded_members(self, table_name: str, resource_id: str, extraction_date: date) -> list[sa.Row[Any]]:
         """Finished loads of one resource's extraction; empty when it is still to be loaded."""
         c = schema.loads.c
         query = sa.select(schema.loads).where(
-            c.table_name == table_name, c.resource_id == resource_id, c.extraction_date == extraction_date,
+            c.table_name == table_name,
+            c.resource_id == resource_id,
+            c.extraction_date == extraction_date,
             c.status != "pending",
         )
         with self.begin() as connection:
             return list(connection.execute(query))
 
-    def last_loaded_sha256(self, table_name: str, resource_id: str, before: date) -> str | None:
-        """Checksum of the bytes behind a resource's newest loaded extraction before a date."""
+    def previous_loads(self, table_name: str, resource_id: str, before: date) -> list[sa.Row[Any]]:
+        """Loads, one a member, of a resource's newest loaded extraction before a date."""
         c = schema.loads.c
-        query = (
-            sa.select(c.source_sha256)
-            .where(c.table_name == table_name, c.resource_id == resource_id, c.extraction_date < before,
-                   c.status == "loaded")
-            .order_by(c.extraction_date.desc())
-            .limit(1)
-        )
+        mine = sa.and_(c.table_name == table_name, c.resource_id == resource_id, c.status == "loaded")
+        newest = sa.select(sa.func.max(c.extraction_date)).where(mine, c.extraction_date < before).scalar_subquery()
         with self.begin() as connection:
-            return connection.execute(query).scalar()
+            return list(connection.execute(sa.select(schema.loads).where(mine, c.extraction_date == newest)))
 
     def replace_loads(self, loads: Sequence[Row], rejects: Iterable[Row], changes: Sequence[Row]) -> None:
         """Write the loads of whole resources with all that came with them, replacing what was there, in one step."""
@@ -111,7 +117,8 @@ class Ledger:
                 for table in (schema.loads, schema.rejects, schema.schema_changes):
                     connection.execute(
                         table.delete().where(
-                            table.c.table_name == load["table_name"], table.c.resource_id == load["resource_id"],
+                            table.c.table_name == load["table_name"],
+                            table.c.resource_id == load["resource_id"],
                             table.c.extraction_date == load["extraction_date"],
                         )
                     )
@@ -225,7 +232,10 @@ def _arrow_type(type_: Any) -> pa.DataType:
     if isinstance(type_, schema.UtcDateTime):
         return pa.timestamp("us", tz="UTC")
     kinds: list[tuple[type, pa.DataType]] = [
-        (sa.Date, pa.date32()), (sa.Float, pa.float64()), (sa.Integer, pa.int64()), (sa.Text, pa.string()),
+        (sa.Date, pa.date32()),
+        (sa.Float, pa.float64()),
+        (sa.Integer, pa.int64()),
+        (sa.Text, pa.string()),
     ]
     return next(arrow for kind, arrow in kinds if isinstance(type_, kind))
 

@@ -13,8 +13,9 @@ from datetime import date
 import sqlalchemy as sa
 
 from catalog import schema
+from catalog.clock import utc_now
 from catalog.iceberg import Lakehouse, Pin
-from catalog.ledger import Ledger, utc_now
+from catalog.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,9 @@ def _load(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Release
         tuple(
             ReleasedTable(
                 Pin(found["layer"], found["table_name"], found["metadata_location"], found["snapshot_id"]),
-                found["domain"], found["rows"], found["content_hash"],
+                found["domain"],
+                found["rows"],
+                found["content_hash"],
             )
             for found in tables.mappings()
         ),

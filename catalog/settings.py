@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, description="threads of DuckDB and dbt")
     memory_limit: str = Field("4GB", description="memory DuckDB may use, such as 4GB")
     dbt_project: Path = Field(REPOSITORY / "dbt_project", description="folder of the dbt project")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="least level logged")
     api_host: str = Field("127.0.0.1", description="address the gateway listens on")
     api_port: int = Field(8000, ge=0, le=65535, description="port the gateway listens on")
 

@@ -89,7 +89,7 @@ class Store:
         if not copy.exists():
             part = copy.with_name(f".{copy.name}.{os.getpid()}.part")  # a copy cut short must not pass for the file
             self._files.get_file(self.url(key), str(part))
-            os.replace(part, copy)
+            part.replace(copy)
         return copy
 
     def keys(self, prefix: str = "") -> list[str]:

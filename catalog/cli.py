@@ -1,0 +1,209 @@
+"""The catalogue's commands: feeds, build, sql and stats."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from catalog.clock import utc_now
+
+if TYPE_CHECKING:
+    from catalog.build import BuildResult
+
+feeds_app = typer.Typer(help="What the lakehouse follows: one YAML file a feed.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+FeedNames = Annotated[list[str] | None, typer.Argument(metavar="[FEED]...", help="Feeds; none means all enabled.")]
+Day = Annotated[
+    datetime | None,
+    typer.Option("--extraction-date", formats=["%Y-%m-%d"], help="Logical day of the extraction; default today (UTC)."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the catalogue's commands to the root command."""
+    app.add_typer(feeds_app, name="feeds")
+    app.command("build")(build)
+    app.command("sql")(sql)
+    app.command("stats")(stats)
+
+
+def logical_day(given: datetime | None) -> date:
+    """The extraction date a command works on."""
+    return (given or utc_now()).date()
+
+
+@feeds_app.command("list")
+def list_feeds(json: Json = False) -> None:
+    """List the feeds and what they fill."""
+    from catalog.registry import load_registry
+    from catalog.settings import load_settings
+    from catalog.terminal import print_json, print_table
+
+    feeds = list(load_registry(load_settings()))
+    if json:
+        print_json({"feeds": [feed.model_dump(mode="json") for feed in feeds]})
+        return
+    columns = ("feed", "domain", "enabled", "schedule", "tables", "title")
+    rows = [
+        (f.feed, f.domain, "yes" if f.enabled else "no", f.schedule, " ".join(t.name for t in f.tables), f.title)
+        for f in feeds
+    ]
+    print_table(columns, rows)
+
+
+@feeds_app.command("show")
+def show_feed(feed: str, json: Json = False) -> None:
+    """Show one feed as declared."""
+    import yaml
+
+    from catalog.registry import load_registry
+    from catalog.settings import load_settings
+    from catalog.terminal import console, print_json
+
+    found = load_registry(load_settings()).get(feed).model_dump(mode="json", exclude_defaults=True)
+    if json:
+        print_json(found)
+    else:
+        console.print(yaml.safe_dump(found, allow_unicode=True, sort_keys=False), end="", markup=False)
+
+
+@feeds_app.command("validate")
+def validate_feeds(
+    files: Annotated[list[Path] | None, typer.Argument(help="Feed files; none means all of the registry.")] = None,
+) -> None:
+    """Check feed files; every mistake is named with its file and line, and the exit code is then 2."""
+    from catalog.errors import InvalidFeed
+    from catalog.registry import feed_files, load_registry, read_feed
+    from catalog.settings import load_settings
+    from catalog.terminal import console
+
+    settings = load_settings()
+    mistakes = []
+    for path in files or feed_files(settings):
+        try:
+            read_feed(path)
+        except InvalidFeed as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise InvalidFeed("\n".join(mistakes))
+    if not files:
+        load_registry(settings)
+    console.print(f"{len(files or feed_files(settings))} feed files are valid.")
+
+
+def build(feeds: FeedNames = None, extraction_date: Day = None, json: Json = False) -> None:
+    """Build silver and gold of the feeds' domains, test them and publish a release."""
+    from catalog.runs import recorded_run
+    from catalog.terminal import print_json
+
+    with recorded_run("build", feeds or [], logical_day(extraction_date)) as run:
+        result = build_release(run)
+    if json:
+        print_json(build_as_json(result))
+    else:
+        print_build(result)
+    if result.has_failed:
+        raise typer.Exit(1)
+
+
+def build_release(run: Any) -> BuildResult:
+    """Build what a run's feeds feed, with a progress bar; failed domains become errors of the run."""
+    from catalog.build import Builder
+    from catalog.terminal import progress_bar
+
+    builder = Builder(run.settings, run.registry, run.ledger, run.lakehouse, run.run_id)
+    with progress_bar() as on_progress:
+        result = builder.build(run.feeds, run.extraction_date, on_progress)
+    run.errors += [f"{domain.domain}: {domain.reason}" for domain in result.domains if domain.status == "failed"]
+    return result
+
+
+def build_as_json(result: BuildResult) -> dict[str, Any]:
+    """A build for machines."""
+    from dataclasses import asdict
+
+    return {"release_id": result.release_id, "domains": [asdict(domain) for domain in result.domains]}
+
+
+def print_build(result: BuildResult) -> None:
+    """Print a build for people."""
+    from catalog.terminal import console, print_table
+
+    columns = ("domain", "status", "tests passed", "warned", "failed", "tables", "changed", "seconds")
+    rows = [
+        (d.domain, d.status, d.tests_passed, d.tests_warned, d.tests_failed, d.tables, d.tables_changed, _short(d.seconds))
+            d.domain,
+            d.status,
+            d.tests_passed,
+            d.tests_warned,
+            d.tests_failed,
+            d.tables,
+            d.tables_changed,
+            f"{d.seconds:.1f}",
+        )
+        for d in result.domains
+    ]
+    print_table(columns, rows, title="Built and tested")
+    for domain in result.domains:
+        if domain.status == "failed":
+            console.print(f"[red]{domain.domain} failed and keeps its previous release:[/red]")
+            console.print(f"  {domain.reason}", markup=False)
+    if result.release_id is not None:
+        console.print(f"Published release [bold]{result.release_id}[/bold].")
+    else:
+        console.print("No new release: nothing changed, or nothing passed.")
+
+
+def sql(
+    statement: Annotated[str, typer.Argument(metavar="SQL", help="Over schemas raw, bronze, silver, gold, ops.")],
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Silver and gold as released by that day.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run SQL over the lakehouse: a table on a terminal, {"columns", "rows"} elsewhere or with --json."""
+    from catalog.session import open_session
+    from catalog.settings import load_settings
+    from catalog.terminal import print_json, print_table
+
+    with open_session(load_settings(), as_of.date() if as_of else None) as session:
+        cursor = session.execute(statement)
+        columns = [column[0] for column in cursor.description or []]
+        rows = cursor.fetchall() if columns else []
+    if json or not sys.stdout.isatty():
+        print_json({"columns": columns, "rows": rows})
+    else:
+        print_table(columns, rows)
+
+
+def stats(json: Json = False) -> None:
+    """Show how full the lake is: raw files, rows and bytes per table, databases."""
+    from catalog.iceberg import Lakehouse
+    from catalog.ledger import Ledger
+    from catalog.settings import load_settings
+    from catalog.stats import collect_stats
+    from catalog.terminal import console, print_json, print_table, size
+
+    settings = load_settings()
+    found = collect_stats(settings, Ledger(settings), Lakehouse(settings))
+    if json:
+        print_json(found)
+        return
+    console.print(f"raw: {found['raw']['files']} files, {size(found['raw']['bytes'])} in {found['raw']['root']}")
+    columns = ("layer", "table", "rows", "files", "size", "rejects", "extraction_date")
+    rows = [
+        (t["layer"], t["table"], t["rows"], t["files"], size(t["bytes"]), t["rejects"], t["extraction_date"])
+        for t in found["tables"]
+    ]
+    print_table(columns, rows)
+    release = found["release"]
+    console.print("release: " + (f"{release['release_id']} of {release['extraction_date']}" if release else "none yet"))
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.1f}"

@@ -1,0 +1,56 @@
+"""A recorded run: everything one command does, from its start in the ledger to how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+import structlog
+
+from catalog.iceberg import Lakehouse
+from catalog.ledger import Ledger
+from catalog.logs import configure_logs
+from catalog.registry import Feed, Registry, load_registry
+from catalog.settings import Settings, load_settings
+
+
+@dataclass
+class Run:
+    """One run in progress, with what it works on; ``errors`` decide how it ends."""
+
+    run_id: str
+    settings: Settings
+    registry: Registry
+    feeds: list[Feed]
+    extraction_date: date
+    ledger: Ledger
+    lakehouse: Lakehouse
+    errors: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def recorded_run(command: str, feeds: Sequence[str], extraction_date: date) -> Iterator[Run]:
+    """Open the lake for one command and record the command in the ledger, however it ends.
+
+    Raises:
+        UsageError: settings or feeds that are wrong, before anything is written.
+    """
+    settings = load_settings()
+    configure_logs(settings)
+    registry = load_registry(settings)
+    chosen = registry.select(feeds)
+    ledger = Ledger(settings)
+    run_id = ledger.start_run(command, [feed.feed for feed in chosen], extraction_date)
+    run = Run(run_id, settings, registry, chosen, extraction_date, ledger, Lakehouse(settings))
+    try:
+        with structlog.contextvars.bound_contextvars(run_id=run_id):
+            yield run
+    except BaseException as error:
+        ledger.finish_run(run_id, "failed", f"{type(error).__name__}: {error}")
+        raise
+    else:
+        ledger.finish_run(run_id, "failed" if run.errors else "succeeded", "\n".join(run.errors) or None)
+    finally:
+        ledger.close()

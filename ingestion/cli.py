@@ -1,0 +1,86 @@
+"""The commands that bring data in: sync, run and the sample portal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from catalog.cli import Day, FeedNames, Json, build_as_json, build_release, logical_day, print_build
+
+if TYPE_CHECKING:
+    from catalog.runs import Run
+    from ingestion.sync import FeedResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add ingestion's commands to the root command."""
+    app.command("sync")(sync)
+    app.command("run")(run)
+
+
+def sync(feeds: FeedNames = None, extraction_date: Day = None, json: Json = False) -> None:
+    """Take the feeds' files from the portal into raw, and load them into bronze."""
+    from catalog.runs import recorded_run
+    from catalog.terminal import print_json
+
+    with recorded_run("sync", feeds or [], logical_day(extraction_date)) as current:
+        results = _sync_all(current)
+    if json:
+        print_json({"feeds": [_as_json(result) for result in results]})
+    else:
+        _print_results(results)
+    if current.errors:
+        raise typer.Exit(1)
+
+
+def run(feeds: FeedNames = None, extraction_date: Day = None, json: Json = False) -> None:
+    """Do the whole road: sync, build, test, release."""
+    from catalog.runs import recorded_run
+    from catalog.terminal import print_json
+
+    with recorded_run("run", feeds or [], logical_day(extraction_date)) as current:
+        results = _sync_all(current)
+        if not json:
+            _print_results(results)
+        built = build_release(current)
+    if json:
+        report = {"run_id": current.run_id, "feeds": [_as_json(result) for result in results]}
+        print_json({**report, **build_as_json(built)})
+    else:
+        print_build(built)
+    if current.errors:
+        raise typer.Exit(1)
+
+
+def _sync_all(current: Run) -> list[FeedResult]:
+    from catalog.terminal import progress_bar
+    from ingestion.sync import Syncer
+
+    syncer = Syncer(current.settings, current.ledger, current.lakehouse, current.run_id)
+    with progress_bar() as on_progress:
+        results = [syncer.sync(feed, current.extraction_date, on_progress) for feed in current.feeds]
+    current.errors += [f"{result.feed}: {error}" for result in results for error in result.errors]
+    return results
+
+
+def _as_json(result: FeedResult) -> dict[str, Any]:
+    return {**asdict(result), "rows_loaded": result.rows_loaded, "rows_rejected": result.rows_rejected}
+
+
+def _print_results(results: list[FeedResult]) -> None:
+    from catalog.terminal import console, print_table, size
+
+    pulled = [(r.feed, r.stored, r.unchanged, size(r.size_bytes), len(r.errors)) for r in results]
+    print_table(("feed", "files stored", "unchanged", "size", "errors"), pulled, title="Pulled into raw")
+    loaded = [
+        (x.table_name, f"{x.source_file}/{x.source_member}".rstrip("/"), x.status, x.rows_loaded, x.rows_rejected)
+        for r in results
+        for x in r.loads
+    ]
+    print_table(("bronze table", "from", "status", "rows", "rejects"), loaded, title="Loaded into bronze")
+    for result in results:
+        for error in result.errors:
+            console.print(f"[red]error[/red] {result.feed}: ", end="")
+            console.print(error, markup=False)

@@ -1,0 +1,162 @@
+"""One look at a feed: find its resources on the portal, take them into raw, load them into bronze.
+
+A resource that fails is recorded with its reason and stops no other; a feed that fails stops no other feed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+
+import structlog
+
+from catalog.clock import utc_now
+from catalog.errors import OdhError
+from catalog.iceberg import Lakehouse
+from catalog.ledger import Ledger
+from catalog.locks import exclusive
+from catalog.registry import Feed
+from catalog.settings import Settings
+from catalog.storage import raw_store
+from ingestion.bronze import BronzeLoader, Load, group_by_table
+from ingestion.download import Downloader
+from ingestion.portal import Dataset, PortalClient, Resource
+from ingestion.raw import Manifest, RawZone
+
+log = structlog.get_logger()
+WHOLE_DATASET = "(dataset)"  # stands for the resource when the dataset itself could not be read
+OnProgress = Callable[[str, int, int], None]  # what, steps done, steps in all
+
+
+@dataclass
+class FeedResult:
+    """What one sync of one feed did."""
+
+    feed: str
+    extraction_date: date
+    stored: int = 0
+    unchanged: int = 0
+    size_bytes: int = 0
+    loads: list[Load] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def rows_loaded(self) -> int:
+        """Rows that this extraction has in bronze."""
+        return sum(load.rows_loaded for load in self.loads)
+
+    @property
+    def rows_rejected(self) -> int:
+        """Rows that this extraction could not read."""
+        return sum(load.rows_rejected for load in self.loads)
+
+
+class Syncer:
+    """Syncs the feeds of one run."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, lakehouse: Lakehouse, run_id: str) -> None:
+        self.settings, self.ledger, self.run_id = settings, ledger, run_id
+        self.portal = PortalClient(settings)
+        self.downloader = Downloader(settings)
+        self.raw = RawZone(raw_store(settings))
+        self.loader = BronzeLoader(ledger, lakehouse, self.raw, settings.scratch, run_id)
+
+    def sync(self, feed: Feed, extraction_date: date, on_progress: OnProgress) -> FeedResult:
+        """Extract and load one feed; errors are in the result and in the ledger, never raised."""
+        result = FeedResult(feed.feed, extraction_date)
+        structlog.contextvars.bind_contextvars(feed=feed.feed, extraction_date=extraction_date.isoformat())
+        try:
+            with exclusive(self.settings, self.ledger, f"feed-{feed.feed}"):
+                manifests = self._extract(feed, extraction_date, result, on_progress)
+                self._load(feed, manifests, result, on_progress)
+        except OdhError as error:
+            self._fail(feed, extraction_date, WHOLE_DATASET, str(error), result)
+        finally:
+            structlog.contextvars.unbind_contextvars("feed", "extraction_date")
+        return result
+
+    def _extract(self, feed: Feed, day: date, result: FeedResult, on_progress: OnProgress) -> list[Manifest]:
+        found = [
+            (dataset, resource)
+            for dataset in self._datasets(feed)
+            for resource in self.portal.resources(dataset.id)
+            if feed.table_of(resource.title, resource.file_name)
+        ]
+        self.ledger.forget_extraction(feed.feed, day, WHOLE_DATASET)
+        if not found:
+            reason = "no resource of the dataset matches the feed's tables; check 'resources' in the feed file"
+            self._fail(feed, day, WHOLE_DATASET, reason, result)
+        manifests: list[Manifest] = []
+        for number, (dataset, resource) in enumerate(found):
+            on_progress(f"{feed.feed}: {resource.title}", number, len(found))
+            try:
+                manifests.append(self._extract_one(feed, day, dataset, resource, result))
+            except OdhError as error:
+                self._fail(feed, day, resource.id, f"{resource.title}: {error}", result, resource)
+        on_progress(feed.feed, len(found), len(found))
+        return manifests
+
+    def _datasets(self, feed: Feed) -> Iterator[Dataset]:
+        source = feed.source
+        if source.dataset is not None:
+            yield self.portal.dataset(source.dataset)
+        if source.search is not None:
+            yield from self.portal.search(**source.search.model_dump())
+
+    def _extract_one(self, feed: Feed, day: date, dataset: Dataset, resource: Resource, result: FeedResult) -> Manifest:
+        scratch = self.settings.scratch / self.run_id
+        scratch.mkdir(parents=True, exist_ok=True)
+        manifest = self.raw.extract(feed.feed, dataset, resource, day, self.downloader, scratch)
+        table = feed.table_of(manifest.title, manifest.file_name)
+        self.ledger.record_extraction(
+            feed=feed.feed,
+            extraction_date=day,
+            resource_id=manifest.resource_id,
+            run_id=self.run_id,
+            dataset_id=manifest.dataset_id,
+            title=manifest.title,
+            table_name=table.name if table else None,
+            status=manifest.status,
+            reason=None,
+            source_url=manifest.source_url,
+            raw_key=manifest.key,
+            file_name=manifest.file_name,
+            sha256=manifest.sha256,
+            size_bytes=manifest.size_bytes,
+            etag=manifest.etag,
+            http_status=manifest.http_status,
+            started_at=manifest.started_at,
+            finished_at=manifest.finished_at,
+        )
+        result.stored += manifest.status == "stored"
+        result.unchanged += manifest.status == "unchanged"
+        result.size_bytes += manifest.size_bytes if manifest.status == "stored" else 0
+        return manifest
+
+    def _load(self, feed: Feed, manifests: list[Manifest], result: FeedResult, on_progress: OnProgress) -> None:
+        groups = group_by_table(feed, manifests)
+        for number, (name, group) in enumerate(groups.items()):
+            on_progress(f"{feed.feed}: loading {name}", number, len(groups))
+            result.loads += self.loader.load(feed, feed.table(name), group)
+        readable = {load.resource_id for load in result.loads if load.status != "refused"}
+        unreadable = [load for load in result.loads if load.resource_id not in readable]
+        result.errors += [f"{load.source_file}: {load.reason}" for load in unreadable]
+        on_progress(feed.feed, 1, 1)
+
+    def _fail(
+        self, feed: Feed, day: date, resource_id: str, reason: str, result: FeedResult, resource: Resource | None = None
+    ) -> None:
+        log.error("extraction_failed", resource_id=resource_id, reason=reason)
+        result.errors.append(reason)
+        self.ledger.record_extraction(
+            feed=feed.feed,
+            extraction_date=day,
+            resource_id=resource_id,
+            run_id=self.run_id,
+            status="failed",
+            reason=reason,
+            title=resource.title if resource else None,
+            source_url=resource.url if resource else None,
+            finished_at=utc_now(),
+        )
