@@ -136,7 +136,7 @@ def print_build(result: BuildResult) -> None:
 
     columns = ("domain", "status", "tests passed", "warned", "failed", "tables", "changed", "seconds")
     rows = [
-        (d.domain, d.status, d.tests_passed, d.tests_warned, d.tests_failed, d.tables, d.tables_changed, _short(d.seconds))
+        (
             d.domain,
             d.status,
             d.tests_passed,
@@ -203,7 +203,3 @@ def stats(json: Json = False) -> None:
     print_table(columns, rows)
     release = found["release"]
     console.print("release: " + (f"{release['release_id']} of {release['extraction_date']}" if release else "none yet"))
-
-
-def _short(seconds: float) -> str:
-    return f"{seconds:.1f}"
