@@ -1,0 +1,71 @@
+# Every command of the project; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: $(READY) ## Make .venv from the hashed locks (a second time it does nothing)
+
+$(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+		|| { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	@if $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-uv.lock; then \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements-dev.lock && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	else \
+		echo "uv cannot be had here; installing with pip, which takes longer" && \
+		$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-dev.lock && \
+		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
+	fi
+	@touch $@
+
+.PHONY: demo
+demo: setup ## The whole road on invented data, with no internet: portal, raw, bronze, tests, release, SQL
+	@$(BIN)/python -m ingestion.sample.demo
+
+.PHONY: test
+test: setup ## Unit, contract and integration tests that need no service
+	$(BIN)/pytest -m "not services" -n 2 --dist loadfile
+
+.PHONY: test-integration
+test-integration: setup ## The road on a real PostgreSQL and a real S3 server (installs Debian packages when root)
+	INSTALL_SERVICES=1 $(BIN)/pytest -m services
+
+.PHONY: lint
+lint: setup ## Style, types, import contracts, SQL style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+
+.PHONY: format
+format: setup ## Rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: check
+check: lint test ## Exactly what CI runs
+
+.PHONY: dbt-docs
+dbt-docs: setup ## Build the site that documents silver and gold into dbt_project/target
+	@$(BIN)/odh build --docs dbt_project/target
+
+.PHONY: lock
+lock: setup ## Compile the locks anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --extra dev -c requirements.lock \
+		-o requirements-dev.lock pyproject.toml
+	echo uv | $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		-o requirements-uv.lock -
+
+.PHONY: clean
+clean: ## Remove the environment and caches, never the lake
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dbt_project/target dbt_project/logs
