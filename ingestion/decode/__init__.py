@@ -1,0 +1,84 @@
+"""From a local raw file to text tables: `decode` decides what a file is and hands it to the decoder of its kind.
+
+What each format becomes, and every limit, is in `docs/formats.md`. A decoder takes a `Source` (and its text) and
+yields `DecodedTable` or `RefusedMember`; a new format is one more module and one more line in `_decode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from catalog.errors import Refused
+from ingestion.decode import kinds
+from ingestion.decode.archives import gunzip, unzip
+from ingestion.decode.delimited import decode_delimited
+from ingestion.decode.table import DecodedTable, RefusedMember, RejectedRow, Source
+from ingestion.decode.text import open_text
+
+__all__ = ["DecodedTable", "RefusedMember", "RejectedRow", "decode"]
+
+_HEAD_BYTES = 4096
+Decoded = Iterator[DecodedTable | RefusedMember]
+
+
+def decode(path: Path, *, file_name: str, declared_format: str | None, scratch: Path) -> Decoded:
+    """Read a raw file as tables, one per file or archive member; nothing is read before the first is asked for.
+
+    Args:
+        path: the file, which must stay as long as the frames are in use.
+        file_name: the name it was published under.
+        declared_format: the format its publisher declares; used only where the content does not decide.
+        scratch: folder for working files; empty it when done with the frames.
+
+    Raises:
+        Refused: when no part of the file can become a table.
+    """
+    yield from _decode(Source(path, file_name, declared_format, scratch))
+
+
+def _decode(source: Source) -> Decoded:
+    with source.path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        raise Refused("The file is empty.")
+    kind = kinds.kind_of_bytes(head)
+    if kind == kinds.ZIP:
+        return _decode_members(source)
+    if kind == kinds.GZIP:
+        return _decode(_gunzipped(source))
+    if kind != kinds.TEXT:
+        raise Refused(f"This is a {kind}: that format is not read yet.")
+    return _decode_text(source)
+
+
+def _gunzipped(source: Source) -> Source:
+    if "container" in source.facts:
+        raise Refused("It is an archive within an archive: not read yet.")
+    return gunzip(source)
+
+
+def _decode_members(source: Source) -> Decoded:
+    if "container" in source.facts:
+        raise Refused("It is an archive within an archive: not read yet.")
+    tables = 0
+    for member in unzip(source):
+        if isinstance(member, RefusedMember):
+            yield member
+            continue
+        try:
+            for decoded in _decode(member):
+                tables += isinstance(decoded, DecodedTable)
+                yield decoded
+        except Refused as error:
+            yield RefusedMember(member.member, str(error))
+    if not tables:
+        raise Refused("No member of this archive can become a table.")
+
+
+def _decode_text(source: Source) -> Decoded:
+    text = open_text(source)
+    document = kinds.kind_of_text(text.head(_HEAD_BYTES))
+    if document:
+        raise Refused(f"This is a {document}: that format is not read yet.")
+    return decode_delimited(source, text)

@@ -1,0 +1,119 @@
+"""Finds the separator and the header of delimited text from its first records."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from ingestion.decode.records import Record, RecordReader, without_line_end
+
+SEPARATORS = ";,\t|"
+SAMPLE_RECORDS = 2_000
+_LEAST_SHARE = 0.5  # of the records that must have the same number of fields for a separator to be believed
+_DECLARED = re.compile(r'"?sep=(.)"?')  # a first line that Excel understands
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a delimited text is laid out; lines count from 1, and the records begin at ``data_offset`` of the sample."""
+
+    separator: str | None
+    headers: list[str]
+    header_line: int
+    title_lines: list[str]
+    data_line: int
+    data_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    separator: str | None
+    records: Sequence[Record]
+    width: int
+    share: float
+
+
+def find_dialect(sample: str, *, is_whole: bool) -> Dialect | None:
+    """Lay out the text from its beginning; ``None`` when it has no record at all.
+
+    Args:
+        sample: the first lines, without a byte order mark.
+        is_whole: whether the sample is the whole text; if not, its last record may be cut and is left out.
+    """
+    lines = list(io.StringIO(sample, newline=""))
+    declared = _DECLARED.fullmatch(without_line_end(lines[0])) if lines else None
+    readings = [_read(lines, separator, is_whole) for separator in ([declared[1]] if declared else SEPARATORS)]
+    alone = _read(lines, None, is_whole)
+    if not alone.records:
+        return None
+    believed = [reading for reading in readings if _is_believable(reading)]
+    best = max(believed, key=lambda reading: (round(reading.share, 2), reading.width), default=alone)
+    return _lay_out(best, lines)
+
+
+def _read(lines: Sequence[str], separator: str | None, is_whole: bool) -> _Reading:
+    records = list(islice(RecordReader(lines, separator), SAMPLE_RECORDS + 1))
+    if len(records) > 1 and (not is_whole or len(records) > SAMPLE_RECORDS):
+        records.pop()
+    widths = Counter(len(record.fields) for record in records)
+    width, count = widths.most_common(1)[0] if widths else (0, 0)  # the first seen, among equals
+    return _Reading(separator, records, width, count / max(1, len(records)))
+
+
+def _is_believable(reading: _Reading) -> bool:
+    if reading.width < 2 or reading.share < _LEAST_SHARE:
+        return False
+    header = _header_index(reading)
+    # Sentences: commas before spaces, under a first line that has none.
+    return not (header > 0 and reading.separator == "," and _commas_are_prose(reading.records[header:]))
+
+
+def _commas_are_prose(records: Sequence[Record]) -> bool:
+    text = "\n".join(record.raw for record in records)
+    return text.count(", ") > 0.9 * text.count(",")
+
+
+def _header_index(reading: _Reading) -> int:
+    """Position of the header: the first record that is no title line.
+
+    A title line is narrower than the table by half at least, or it fills one cell of a wide line where the next
+    fill more (as a spreadsheet saves a title).
+    """
+    records, width = reading.records, reading.width
+    index = next((i for i, record in enumerate(records) if 2 * len(record.fields) > max(2, width) or width == 1), 0)
+    fullest = max((_filled(record) for record in records[index : index + 10]), default=0)
+    while width > 2 and index + 1 < len(records) and _filled(records[index]) <= 1 < fullest:
+        index += 1
+    return index
+
+
+def _filled(record: Record) -> int:
+    return sum(field != "" for field in record.fields)
+
+
+def _lay_out(reading: _Reading, lines: Sequence[str]) -> Dialect:
+    index = _header_index(reading)
+    header, data = reading.records[index], reading.records[index + 1 :]
+    data_line = header.line + header.lines
+    return Dialect(
+        separator=reading.separator,
+        headers=_fit_header(header.fields, reading.width, data),
+        header_line=header.line,
+        title_lines=[without_line_end(line) for line in lines[: header.line - 1] if without_line_end(line)],
+        data_line=data_line,
+        data_offset=sum(len(line.encode()) for line in lines[: data_line - 1]),
+    )
+
+
+def _fit_header(header: list[str], width: int, data: Sequence[Record]) -> list[str]:
+    """Even out a trailing separator that only the header has, or only the rows."""
+    if len(header) == width + 1 and header[-1] == "":
+        return header[:-1]
+    rows = [record.fields for record in data if len(record.fields) == width]
+    if len(header) == width - 1 and rows and all(row[-1] == "" for row in rows):
+        return [*header, ""]
+    return header

@@ -1,0 +1,221 @@
+"""Finds the encoding of a text file and rewrites it as UTF-8.
+
+Valid UTF-8 is UTF-8: no other text passes that test by chance. The rest is scored among the encodings that French
+files use, on the letters each would give, inside words and apart (½ in "cœur" read as cp1252 is œ in latin-9).
+"""
+
+from __future__ import annotations
+
+import codecs
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from catalog.errors import Refused
+
+CHUNK_BYTES = 1 << 18
+_BOMS = (  # UTF-32 before UTF-16: its mark begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+SINGLE_BYTE = ("cp1252", "iso8859-15", "latin-1", "mac-roman")  # in order of preference when they tie
+MIXED = "utf-8+cp1252"  # UTF-8 with stray bytes of cp1252, as when files are pasted together
+_MIXED_SHARE = 0.9  # share of the high bytes that form UTF-8 sequences, from which the rest are strays
+_Counts = NDArray[np.int64]
+
+
+def _table(encoding: str) -> str:
+    """The 256 characters of an encoding; where it has none, the control character of that number (as browsers do)."""
+    return "".join(bytes([byte]).decode(encoding, "ignore") or chr(byte) for byte in range(256))
+
+
+TABLES = {encoding: _table(encoding) for encoding in SINGLE_BYTE}
+_MAPS: dict[str, Any] = dict(TABLES)  # the string is the fast form of the codecs' maps, which typeshed leaves out
+
+
+def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    stray = error.object[error.start : error.end]
+    return "".join(TABLES["cp1252"][byte] for byte in stray), error.end
+
+
+codecs.register_error("odh_cp1252", _as_cp1252)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a file's text is written: a Python codec's name (or ``utf-8+cp1252``) and the mark to skip."""
+
+    name: str
+    bom_bytes: int = 0
+
+    @property
+    def is_utf8(self) -> bool:
+        return self.name in ("utf-8", "utf-8-sig")
+
+
+def find_encoding(path: Path) -> Encoding:
+    """Decide the encoding from the whole file."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    for mark, name in _BOMS:
+        if head.startswith(mark) and name != "utf-8-sig":
+            return Encoding(name, len(mark))
+    bom_bytes = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+    if is_utf8(path):
+        unmarked = None if bom_bytes else _unmarked_utf16(head)
+        return Encoding(unmarked or ("utf-8-sig" if bom_bytes else "utf-8"), bom_bytes)
+    unmarked = _unmarked_utf16(head)
+    return Encoding(unmarked) if unmarked else Encoding(_score_file(path), bom_bytes)
+
+
+def _unmarked_utf16(head: bytes) -> str | None:
+    """UTF-16 without its mark: French text then has a NUL in nearly every other byte."""
+    half = len(head) // 2
+    if half < 2:
+        return None
+    if head[1::2].count(0) > 0.8 * half and head[::2].count(0) == 0:
+        return "utf-16-le"
+    if head[::2].count(0) > 0.8 * half and head[1::2].count(0) == 0:
+        return "utf-16-be"
+    return None
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(CHUNK_BYTES):
+            yield block
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether the whole file is valid UTF-8."""
+    rest = b""
+    for block in _blocks(path):
+        chunk = rest + block if rest else block
+        cut = _last_character_start(chunk)
+        if not _is_valid_utf8(chunk[:cut] if cut < len(chunk) else chunk):
+            return False
+        rest = chunk[cut:]
+    return _is_valid_utf8(rest)
+
+
+def _last_character_start(chunk: bytes) -> int:
+    """Where to cut so that no character is split: before the last lead byte, if it is near the end."""
+    for back in range(1, min(4, len(chunk)) + 1):
+        byte = chunk[-back]
+        if byte < 0x80:
+            break
+        if byte >= 0xC0:
+            return len(chunk) - back
+    return len(chunk)
+
+
+def _is_valid_utf8(chunk: bytes) -> bool:
+    """Arrow checks at 2 GB/s and makes no string, where ``bytes.decode`` runs at 1."""
+    offsets = pa.py_buffer(np.array([0, len(chunk)], np.int32))
+    try:
+        pa.Array.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(chunk)]).cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _score_file(path: Path) -> str:
+    in_words, apart, sequences = np.zeros(256, np.int64), np.zeros(256, np.int64), 0
+    for block in _blocks(path):  # a character at a block's edge may be counted apart: it weighs nothing
+        words, others, paired = _count(block)
+        in_words, apart, sequences = in_words + words, apart + others, sequences + paired
+    if sequences > _MIXED_SHARE * (in_words + apart).sum():
+        return MIXED
+    return best_single_byte(in_words, apart)
+
+
+def _count(block: bytes) -> tuple[_Counts, _Counts, int]:
+    """Count the high bytes in words, those apart, and those that form UTF-8 sequences."""
+    array = np.frombuffer(b" " + block + b" ", np.uint8)
+    at = np.flatnonzero(array >= 0x80)
+    letter = (((array | 0x20) >= ord("a")) & ((array | 0x20) <= ord("z"))) | (array >= 0x80)
+    word = letter[at - 1] | letter[at + 1]
+    values, before, after = array[at], array[at - 1], array[at + 1]
+    continued = (values >= 0xC2) & (values < 0xF5) & (after >= 0x80) & (after < 0xC0)
+    continuing = (values < 0xC0) & (before >= 0x80)
+    counts = [np.bincount(values[chosen], minlength=256) for chosen in (word, ~word)]
+    return counts[0], counts[1], int(np.count_nonzero(continued) + np.count_nonzero(continuing))
+
+
+def best_single_byte(in_words: _Counts, apart: _Counts, encodings: Sequence[str] = SINGLE_BYTE) -> str:
+    """Choose the single-byte encoding whose reading of these bytes is the most French."""
+
+    def score(encoding: str) -> int:
+        table = TABLES.get(encoding) or _table(encoding)
+        return sum(
+            int(in_words[byte]) * _weight_in_word(table[byte]) + int(apart[byte]) * _weight_apart(table[byte])
+            for byte in range(0x80, 0x100)
+            if in_words[byte] or apart[byte]
+        )
+
+    return max(encodings, key=score)  # the first of equals
+
+
+def _weight_in_word(char: str) -> int:
+    if char in "éèêàçôîûâùïëœ":
+        return 6
+    if char in "ÉÈÊÀÇÔÎÛÂÙÏËŒüöäæÿñ’":
+        return 4
+    if char in "\xa0«»–—…°":
+        return 1
+    if unicodedata.category(char) == "Cc":
+        return -8
+    return -2 if char.isalpha() else -4
+
+
+def _weight_apart(char: str) -> int:
+    if char in "à°€«»\xa0–—…²³½¼’‘“”•":
+        return 3
+    if char in "ÀÉÊÔ":
+        return 1
+    if unicodedata.category(char) == "Cc":
+        return -8
+    return -1 if char in "ÈÇÎÛéèêôù§±·×µºª®©™" else -2
+
+
+def to_utf8(path: Path, target: Path, encoding: Encoding) -> None:
+    """Rewrite a file as UTF-8 without a mark.
+
+    Raises:
+        Refused: when the bytes are not what their mark announces.
+    """
+    with path.open("rb") as source, target.open("wb") as output:
+        source.seek(encoding.bom_bytes)
+        blocks = iter(lambda: source.read(CHUNK_BYTES), b"")
+        try:
+            for text in _decode(blocks, encoding.name):
+                output.write(text.encode())
+        except UnicodeError as error:
+            raise Refused(f"The text is not valid {encoding.name}: {error}. Ask its publisher for UTF-8.") from error
+
+
+def _decode(blocks: Iterator[bytes], name: str) -> Iterator[str]:
+    if name in TABLES:
+        return (_decode_single_byte(block, name) for block in blocks)
+    errors = "odh_cp1252" if name == MIXED else "strict"
+    decoder = codecs.getincrementaldecoder("utf-8" if name == MIXED else name)(errors)
+    return chain((decoder.decode(block) for block in blocks), (decoder.decode(b"", end) for end in (True,)))
+
+
+def _decode_single_byte(block: bytes, name: str) -> str:
+    array = np.frombuffer(block, np.uint8)
+    if name == "cp1252" and not ((array >= 0x80) & (array < 0xA0)).any():
+        return block.decode("latin-1")  # the same text, twice as fast
+    return codecs.charmap_decode(block, "strict", _MAPS[name])[0]

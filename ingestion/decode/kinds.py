@@ -1,0 +1,82 @@
+"""Says what a file is from its first bytes; declared formats and names come after, for on the portal they lie."""
+
+from __future__ import annotations
+
+import re
+
+GZIP, ZIP, TEXT = "gzip", "zip", "text"
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x1f\x8b", GZIP),
+    (b"PK\x03\x04", ZIP),
+    (b"PK\x05\x06", ZIP),
+    (b"%PDF", "PDF document"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xls workbook or old Office document"),
+    (b"PAR1", "parquet file"),
+    (b"BZh", "bz2 archive"),
+    (b"\xfd7zXZ\x00", "xz archive"),
+    (b"\x28\xb5\x2f\xfd", "zstd archive"),
+    (b"7z\xbc\xaf\x27\x1c", "7z archive"),
+    (b"Rar!\x1a\x07", "rar archive"),
+    (b"SQLite format 3\x00", "SQLite or GeoPackage database"),
+    (b"\x00\x00\x27\x0a", "shapefile"),
+    (b"ARROW1", "Arrow file"),
+    (b"ORC", "ORC file"),
+    (b"\x89PNG", "PNG image"),
+    (b"\xff\xd8\xff", "JPEG image"),
+    (b"GIF8", "GIF image"),
+    (b"II*\x00", "TIFF image"),
+    (b"MM\x00*", "TIFF image"),
+    (b"{\\rtf", "RTF document"),
+    (b"\x7fELF", "program"),
+)
+_TEXT_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"<(!doctype\s+html|html|head|body)\b", re.I), "HTML page"),
+    (re.compile(r"(<!--.*?-->\s*)?<(!doctype\s+html|html)\b", re.I | re.S), "HTML page"),
+    (re.compile(r"<\?xml[^>]*>\s*(<!--.*?-->\s*)*(<!doctype\s+html|<html)\b", re.I | re.S), "HTML page"),
+    (re.compile(r"<(\?xml\b|!--|!DOCTYPE\b|[A-Za-z_][\w.-]*(:[\w.-]+)?(\s+[\w:.-]+\s*=|\s*/?>\s*<))"), "XML document"),
+    (re.compile(r"BEGIN:V(CALENDAR|CARD)\b"), "calendar or address card"),
+    (re.compile(r"@(prefix|base)\s"), "RDF document (Turtle)"),
+    (re.compile(r'(PROJCS|GEOGCS|PROJCRS|GEOGCRS)\["'), "map projection (part of a shapefile)"),
+)
+_OFFICE = ("xl/", "word/", "ppt/")
+_CONTROLS = bytes({*range(1, 32)} - set(b"\t\n\v\f\r\x1a\x1b\x1f"))
+
+
+def kind_of_bytes(head: bytes) -> str:
+    """Name the kind of a file from its first 4 KiB: ``gzip``, ``zip``, ``text``, or what it is that is not read."""
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if head[257:262] == b"ustar":
+        return "tar archive"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
+        return TEXT
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return "binary file of an unknown kind" if controls > 0.05 * len(head) else TEXT
+
+
+def kind_of_archive(names: list[str]) -> str | None:
+    """Name the document that a ZIP archive really is, or ``None`` for a plain archive."""
+    if "[Content_Types].xml" in names:
+        folder = next((folder for folder in _OFFICE if any(name.startswith(folder) for name in names)), "")
+        return {"xl/": "xlsx workbook", "word/": "docx document", "ppt/": "pptx document"}.get(
+            folder, "Office document"
+        )
+    if "mimetype" in names and "content.xml" in names:
+        return "ods or other OpenDocument file"
+    if "doc.kml" in names:
+        return "kmz map"
+    return None
+
+
+def kind_of_text(sample: str) -> str | None:
+    """Name the document that a text is when it is no table: HTML, XML…"""
+    start = sample.lstrip("\ufeff \t\r\n")
+    return next((kind for pattern, kind in _TEXT_MARKS if pattern.match(start)), None)
+
+
+def may_be_json(sample: str) -> bool:
+    """Whether a text begins as a JSON object or array does."""
+    start = sample.lstrip("\ufeff \t\r\n")
+    return bool(re.match(r'\{\s*("|\}|$)|\[\s*([\[{"\]\-\d]|true|false|null|$)', start))

@@ -1,0 +1,187 @@
+"""Measures the structure of delimited UTF-8 text without reading its cells: one numpy pass over the bytes.
+
+Quotes are followed by parity (a running exclusive or over bitmaps, as simdjson does). Parity is exact only while every
+quote opens at a field's start and closes at a field's end: that is verified on the way, and text that breaks it, or
+ends lines with a bare CR, is called irregular: only `records` can read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+QUOTE, LF, CR = b'"\n\r'
+CHUNK_BYTES = 1 << 19  # the arrays of one chunk stay in the processor's cache
+
+Bytes: TypeAlias = NDArray[np.uint8]
+Mask: TypeAlias = NDArray[np.bool_]
+Integers: TypeAlias = NDArray[np.int64]
+
+
+class IrregularText(Exception):  # a fork in the road, not a failure
+    """The quotes or line ends do not follow RFC 4180."""
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Where the records of a text stand.
+
+    Attributes:
+        rows: records of the expected width.
+        ragged: one line per other record: start and end byte, physical line, number of fields.
+        blanks: start and end byte of each blank line.
+        shifts: pairs (row, shift) sorted by row: from that row on, physical line = row + shift.
+        is_quoted: whether any quote was seen.
+    """
+
+    rows: int
+    ragged: Integers
+    blanks: Integers
+    shifts: Integers
+    is_quoted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """The whole records of one chunk; offsets within the chunk, ``ends`` after the line end."""
+
+    starts: Integers
+    ends: Integers
+    fields: Integers
+    blank: Mask
+    inner_lines: Integers  # line ends inside quotes
+
+
+def measure(
+    path: Path, *, separator: bytes, width: int, offset: int, first_line: int, chunk_bytes: int = CHUNK_BYTES
+) -> Structure:
+    """Measure the records that stand from byte ``offset`` on.
+
+    Raises:
+        IrregularText: when quotes or line ends do not follow RFC 4180.
+    """
+    rows, line, is_quoted = 0, first_line, False
+    ragged: list[Integers] = [np.empty((0, 4), np.int64)]
+    blanks: list[Integers] = [np.empty((0, 2), np.int64)]
+    shifts: list[Integers] = [np.array([[0, first_line]], np.int64)]
+    for base, chunk in _chunks(path, offset, chunk_bytes, separator):
+        records = _records(np.frombuffer(chunk, np.uint8), chunk, separator[0])
+        is_quoted = is_quoted or b'"' in chunk
+        count = len(records.starts)
+        good = (records.fields == width) & ~records.blank
+        if not good.all() or records.inner_lines.any():
+            lines = line + np.arange(count) + np.cumsum(records.inner_lines) - records.inner_lines
+            bad = ~good & ~records.blank
+            if (bad & (records.inner_lines > 0)).any():
+                # A lone opening quote may have swallowed good lines: let the reader that can step back decide.
+                raise IrregularText
+            starts, ends = records.starts + base, records.ends + base
+            ragged.append(np.column_stack([starts, ends, lines, records.fields])[bad])
+            blanks.append(np.column_stack([starts, ends])[records.blank])
+            numbers = rows + np.arange(np.count_nonzero(good))
+            shifts.append(_changes(numbers, lines[good] - numbers, last=int(shifts[-1][-1, 1])))
+            line += count + int(records.inner_lines.sum())
+            after = np.array([[rows + len(numbers), line - rows - len(numbers)]], np.int64)
+            shifts.append(after)
+            rows += len(numbers)
+        else:
+            rows, line = rows + count, line + count
+    return Structure(rows, np.concatenate(ragged), np.concatenate(blanks), _compact(np.concatenate(shifts)), is_quoted)
+
+
+def _changes(numbers: Integers, shifts: Integers, last: int) -> Integers:
+    changed = np.flatnonzero(np.diff(shifts, prepend=last))
+    return np.column_stack([numbers[changed], shifts[changed]])
+
+
+def _compact(shifts: Integers) -> Integers:
+    """Keep the last shift given for a row, and only where the shift changes."""
+    kept: Integers = shifts[np.append(np.diff(shifts[:, 0]) > 0, True)]
+    changed: Mask = np.diff(kept[:, 1], prepend=kept[0, 1] - 1) != 0
+    return kept[changed]
+
+
+def _chunks(path: Path, offset: int, chunk_bytes: int, separator: bytes) -> Iterator[tuple[int, bytes]]:
+    """Cut the file after line ends that stand outside quotes; the last chunk gets the line end it may lack."""
+    rest = b""
+    with path.open("rb") as file:
+        file.seek(offset)
+        while block := file.read(max(chunk_bytes, len(rest))):  # doubling, for a record longer than a chunk
+            chunk = rest + block
+            cut = _last_record_end(chunk)
+            if cut:
+                yield offset, chunk[:cut]
+            rest, offset = chunk[cut:], offset + cut
+    if rest.endswith(b"\r"):
+        raise IrregularText
+    if rest:
+        yield offset, rest + b"\n"
+
+
+def _last_record_end(chunk: bytes) -> int:
+    if b'"' not in chunk:
+        return chunk.rfind(b"\n") + 1
+    array = np.frombuffer(chunk, np.uint8)
+    outside = np.flatnonzero((array == LF) & ~_inside_quotes(array == QUOTE))
+    return int(outside[-1]) + 1 if len(outside) else 0
+
+
+def _inside_quotes(quotes: Mask) -> Mask:
+    """True from each opening quote to just before its closing quote."""
+    packed = np.packbits(quotes, bitorder="little")
+    words = np.zeros(-(-len(packed) // 8), np.uint64)
+    words.view(np.uint8)[: len(packed)] = packed
+    for shift in (1, 2, 4, 8, 16, 32):
+        words ^= words << np.uint64(shift)
+    open_after = np.bitwise_xor.accumulate(words >> np.uint64(63))
+    words[1:] ^= open_after[:-1] * np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+    return np.unpackbits(words.view(np.uint8), count=len(quotes), bitorder="little").view(np.bool_)
+
+
+def _records(array: Bytes, chunk: bytes, separator: int) -> _Records:
+    newlines, separators = array == LF, array == separator
+    inside: Mask | None = None
+    if b'"' in chunk:
+        quotes = array == QUOTE
+        inside = _inside_quotes(quotes)
+        _verify_quotes(quotes, inside, newlines | separators | quotes | (array == CR))
+        outside = ~inside
+        newlines, separators = newlines & outside, separators & outside
+    bare = _bare_returns(array, chunk, inside)
+    ends = np.flatnonzero(newlines) + 1
+    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+    fields = np.add.reduceat(separators.view(np.uint8), starts, dtype=np.int64) + 1
+    sizes = ends - starts
+    blank = (sizes == 1) | ((sizes == 2) & (array[starts] == CR))
+    return _Records(starts, ends, fields, blank, _inner_lines(array, inside, bare, ends))
+
+
+def _verify_quotes(quotes: Mask, inside: Mask, edges: Mask) -> None:
+    """Refuse a quote that opens after text, or closes before text; an escaped quote closes and opens again."""
+    opening, closing = quotes & inside, quotes & ~inside
+    if inside[-1] or (opening[1:] & ~edges[:-1]).any() or (closing[:-1] & ~edges[1:]).any():
+        raise IrregularText
+
+
+def _bare_returns(array: Bytes, chunk: bytes, inside: Mask | None) -> Integers:
+    """Places of the CR that no LF follows: allowed inside quotes only."""
+    if b"\r" not in chunk:
+        return np.empty(0, np.int64)
+    returns = np.flatnonzero(array == CR)
+    bare = returns[array[returns + 1] != LF]
+    if len(bare) and (inside is None or not inside[bare].all()):
+        raise IrregularText
+    return bare
+
+
+def _inner_lines(array: Bytes, inside: Mask | None, bare: Integers, ends: Integers) -> Integers:
+    if inside is None:
+        return np.zeros(len(ends), np.int64)
+    places = np.concatenate([np.flatnonzero((array == LF) & inside), bare])
+    counts: Integers = np.bincount(np.searchsorted(ends, places, side="right"), minlength=len(ends))
+    return counts

@@ -1,0 +1,71 @@
+"""What a decoder takes and gives: a source file, decoded tables, rejected rows, refused members."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+
+LINE = "_source_line"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A record that does not fit its table, kept as it was written.
+
+    ``line`` is the physical line (from 1) of the decompressed file where the record starts; in a JSON
+    document it is the record's number.
+    """
+
+    line: int
+    raw_text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedTable:
+    """One table of a file: every cell as text, never null, nothing trimmed.
+
+    ``frame`` holds ``columns`` as ``pl.String`` and ``_source_line`` as ``pl.Int64``. It is read when collected or
+    sunk, from files that must stay until then. ``rows`` + ``len(rejects)`` is the number of records in the source.
+    """
+
+    member: str | None
+    headers: list[str]
+    columns: list[str]
+    frame: pl.LazyFrame
+    rows: int
+    rejects: Sequence[RejectedRow]
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedMember:
+    """A member of an archive that cannot become a table, with the reason."""
+
+    member: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file, or one archive member already written out, on its way to a decoder."""
+
+    path: Path
+    file_name: str
+    declared_format: str | None
+    scratch: Path
+    member: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def new_file(self, suffix: str) -> Path:
+        """Name a new file under scratch; it stays until the caller empties scratch."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self.scratch)) / f"data{suffix}"
+
+    def within(self, path: Path, *, file_name: str, member: str | None, **facts: str) -> Source:
+        """The same source one container deeper."""
+        return replace(self, path=path, file_name=file_name, member=member, facts={**self.facts, **facts})
