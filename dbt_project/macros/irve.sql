@@ -12,17 +12,19 @@
 {%- endmacro %}
 
 {#-
-    An eMI3 identifier in its compact form: `FR*S24*E24037*1` and `FRS24E240371` are the same point.
-    The shape is the schema's own pattern (etalab/schema-irve-statique, id_pdc_itinerance).
+    An eMI3 identifier in its compact form: `FR*S24*E24037*1` and `FRS24E240371` are the same point. Its shape is the
+    schema's own (etalab/schema-irve-statique, id_pdc_itinerance), with a digit so that words (`NEANT`, `Non concernée`)
+    are not taken for one. Before that schema the column held any name, so only French identifiers are believed there.
 -#}
 {% macro itinerance_id(text) -%}
-    nullif(
-        regexp_extract(
-            regexp_replace(upper({{ text }}), '[^A-Z0-9]', '', 'g'),
-            '^[A-Z]{2}[A-Z0-9]{4,33}$'
-        ),
-        ''
-    )
+    {%- set compact = "regexp_replace(upper(" ~ text ~ "), '[^A-Z0-9]', '', 'g')" -%}
+    case
+        when
+            regexp_full_match({{ compact }}, '[A-Z]{2}[A-Z0-9]{4,33}')
+            and regexp_matches({{ compact }}, '[0-9]')
+            and (schema_version = '2021' or {{ compact }} like 'FR%')
+            then {{ compact }}
+    end
 {%- endmacro %}
 
 {#-
@@ -66,4 +68,16 @@
             then {{ number }}
         when {{ number }} > 0 and {{ number }} <= 1000000 then {{ number }} / 1000
     end::decimal(8, 3)
+{%- endmacro %}
+
+{#- Whether a power lies between the bounds of a row of `power_classes`; each bound says if it belongs. -#}
+{% macro is_in_power_class(power_kw, power_classes) -%}
+    (
+        {{ power_kw }} > {{ power_classes }}.min_power_kw
+        or ({{ power_kw }} = {{ power_classes }}.min_power_kw and {{ power_classes }}.is_min_included)
+    )
+    and (
+        {{ power_kw }} < {{ power_classes }}.max_power_kw
+        or ({{ power_kw }} = {{ power_classes }}.max_power_kw and {{ power_classes }}.is_max_included)
+    )
 {%- endmacro %}

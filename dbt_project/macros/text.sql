@@ -24,3 +24,8 @@
 {% macro french_number(column) -%}
     nullif(replace(translate({{ column }}, ' ' || chr(160) || chr(8239), ''), ',', '.'), '')
 {%- endmacro %}
+
+{#- A code with its leading zeros back, at least `width` characters; a longer one is left whole. -#}
+{% macro zero_padded(text, width) -%}
+    lpad({{ text }}, greatest(length({{ text }}), {{ width }})::integer, '0')
+{%- endmacro %}

@@ -47,8 +47,8 @@ holiday_days as (
 covered as (
 
     select
-        min(year(holiday_date)) as first_year,
-        max(year(holiday_date)) as last_year
+        date_trunc('year', min(holiday_date))::date as first_day,
+        (date_trunc('year', max(holiday_date)) + interval 1 year - interval 1 day)::date as last_day
     from current_holidays
 
 ),
@@ -57,12 +57,12 @@ days as (
 
     select
         unnest(generate_series(
-            make_date(least({{ var('first_calendar_year') }}, coalesce(first_year, 9999)), 1, 1),
-            make_date(greatest({{ var('last_calendar_year') }}, coalesce(last_year, 0)), 12, 31),
+            least(date '{{ var('first_calendar_day') }}', first_day),
+            greatest(date '{{ var('last_calendar_day') }}', last_day),
             interval 1 day
         ))::date as date_day,
-        first_year,
-        last_year
+        first_day,
+        last_day
     from covered
 
 ),
@@ -90,7 +90,7 @@ final as (
         isodow(days.date_day) >= 6 as is_weekend,
         -- unknown, not false, in the years the holidays file does not tell
         case
-            when year(days.date_day) between days.first_year and days.last_year
+            when days.date_day between days.first_day and days.last_day
                 then coalesce(holiday_days.is_holiday, false)
         end as is_holiday,
         holiday_days.holiday_name,

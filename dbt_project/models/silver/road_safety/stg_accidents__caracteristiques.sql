@@ -44,14 +44,14 @@ spelled as (
                 then left(lpad(time_text, 4, '0'), 2) || ':' || right(lpad(time_text, 4, '0'), 2)
         end as clock_text,
         case
-            when not is_legacy then lpad(departement_text, greatest(length(departement_text), 2), '0')
+            when not is_legacy then {{ zero_padded('departement_text', 2) }}
             when departement_text = '201' then '2A'
             when departement_text = '202' then '2B'
             -- overseas the three digits are the code; elsewhere a zero follows it: 590, 10 (010, that is 01)
             when departement_text similar to '9[78][0-9]' then departement_text
-            else left(lpad(departement_text, greatest(length(departement_text), 3), '0'), 2)
+            else left({{ zero_padded('departement_text', 3) }}, 2)
         end as departement_code,
-        lpad(commune_text, greatest(length(commune_text), case when is_legacy then 3 else 5 end), '0') as commune_digits,
+        {{ zero_padded('commune_text', 'case when is_legacy then 3 else 5 end') }} as commune_digits,
         try_cast(latitude_text as double) / case when is_legacy then 1e5 else 1 end as latitude_number,
         try_cast(longitude_text as double) / case when is_legacy then 1e5 else 1 end as longitude_number
     from cleaned
@@ -80,9 +80,10 @@ typed as (
 
     select
         *,
+        -- a day that no calendar row could match is a mistyped one
         case
-            when try_cast(full_year_text as integer)
-                between {{ var('first_calendar_year') }} and {{ var('last_calendar_year') }}
+            when try_cast(concat_ws('-', full_year_text, month_text, day_text) as date)
+                between '{{ var('first_calendar_day') }}' and '{{ var('last_calendar_day') }}'
                 then try_cast(concat_ws('-', full_year_text, month_text, day_text) as date)
         end as accident_date,
         case

@@ -1,0 +1,36 @@
+{#- Joins that give each coded column its label: `{base}_code` of the relation gains `{base}_codes.label`. -#}
+{% macro join_baac_labels(relation, attributes) -%}
+    {% for base, attribute in attributes.items() -%}
+    left join {{ ref('baac_codes') }} as {{ base }}_codes
+        on
+            {{ base }}_codes.attribute = '{{ attribute }}'
+            and {{ relation }}.{{ base }}_code = {{ base }}_codes.code
+    {% endfor %}
+{%- endmacro %}
+
+{#- The code and the label of each, in order. -#}
+{% macro select_baac_labels(relation, attributes) -%}
+    {% for base in attributes -%}
+    {{ relation }}.{{ base }}_code,
+        {{ base }}_codes.label as {{ base }}_label{{ "," if not loop.last }}
+        {% endfor %}
+{%- endmacro %}
+
+{#- Key of a vehicle, the same in the vehicles' and the persons' files of every year. -#}
+{% macro vehicle_key() -%}
+    accident_id || '-' || coalesce(vehicle_number, vehicle_id)
+{%- endmacro %}
+
+{#- What every accident mart counts, summed from rows that carry these columns. -#}
+{% macro sum_accident_measures() -%}
+    {% for measure in accident_measures() -%}
+    coalesce(sum({{ measure }}), 0)::bigint as {{ measure }}{{ "," if not loop.last }}
+        {% endfor %}
+{%- endmacro %}
+
+{% macro accident_measures() %}
+    {{ return([
+        'accident_count', 'fatal_accident_count', 'vehicle_count', 'person_count',
+        'killed_count', 'hospitalised_count', 'slightly_injured_count', 'unharmed_count', 'casualty_count',
+    ]) }}
+{% endmacro %}
