@@ -5,7 +5,8 @@
     case
         when
             lower({{ clean_text(column) }}) not in (
-                '-', 'null', 'none', 'nan', 'n/a', 'non concerné', 'non concerne', 'inconnu', 'inconnue', 'err :509'
+                '-', 'null', 'none', 'nan', 'n/a', 'non concerné', 'non concerne', 'inconnu', 'inconnue', 'sans objet',
+                'err :509'
             )
             then {{ clean_text(column) }}
     end
