@@ -91,7 +91,8 @@ def run_dbt(
     }
     messages: list[str] = []
     with subprocess.Popen(
-        [sys.executable, "-m", "dbt.cli.main", *command, *options],
+        [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *command, *options],
+        cwd=project,  # the profile names its plugins' folder from there
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -100,11 +101,17 @@ def run_dbt(
         for line in process.stdout or ():
             event = _read_event(line)
             if event["info"].get("level") == "error":
-                messages.append(str(event["info"].get("msg", "")).strip())
+                messages.append(_first_words(str(event["info"].get("msg", ""))))
             data = event.get("data", {})
             if on_result and event["info"].get("name") in RESULT_EVENTS and data.get("total"):
                 on_result(int(data["index"]), int(data["total"]))
     return messages
+
+
+def _first_words(message: str, limit: int = 400) -> str:
+    """What a message says before its traceback."""
+    words = message.split("Traceback (most recent call last)")[0].strip()
+    return words if len(words) <= limit else words[:limit] + "…"
 
 
 def _read_event(line: str) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def _read_run(manifest: Mapping[str, Any], results: list[Mapping[str, Any]], dom
     nodes = {**manifest["nodes"], **manifest.get("unit_tests", {})}
     tests = [_test(nodes[found["unique_id"]], found) for found in results if _kind(found) == "test"]
     errors = [
-        f"{found['unique_id'].split('.')[2]}: {found.get('message') or found['status']}"
+        f"{found['unique_id'].split('.')[2]}: {_first_words(found.get('message') or found['status'])}"
         for found in results
         if found["status"] in ("error", "fail", "runtime error")
     ]

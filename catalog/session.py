@@ -24,11 +24,6 @@ from catalog.releases import released_pins
 from catalog.settings import Settings, load_settings
 
 EXTENSIONS = ("avro", "iceberg")
-RAW_FILES = """
-    select feed, extraction_date, resource_id, title, status, reason, file_name, raw_key, source_url, sha256,
-        size_bytes, etag, http_status, started_at, finished_at
-    from extractions
-"""
 
 
 def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings | None = None) -> None:
@@ -125,21 +120,20 @@ class Session:
 
     def _make_view(self, schema: str, name: str) -> bool:
         if schema == "ops" and name in OPS_TABLES:
-            return self._register(schema, name, self.ledger.arrow(name))
+            return self._copy(schema, name, self.ledger.arrow(name))
         if (schema, name) == ("raw", "files"):
-            extractions = self.ledger.arrow("extractions")
-            columns = [column.strip() for column in RAW_FILES.split("select")[1].split("from")[0].split(",")]
-            return self._register(schema, name, extractions.select(columns))
+            return self._copy(schema, name, self.ledger.arrow("extractions").drop_columns(["run_id"]))
         pin = self.lakehouse.pin(schema, name) if schema == BRONZE else self._pins.get((schema, name))
         if pin is None:
             return False
         create_view(self.connection, schema, name, scan_sql(pin))
         return True
 
-    def _register(self, schema: str, name: str, content: pa.Table) -> bool:
-        handle = f"{schema}_{name}"
-        self.connection.register(handle, content)
-        create_view(self.connection, schema, name, f"select * from memory.main.{quote_identifier(handle)}")
+    def _copy(self, schema: str, name: str, content: pa.Table) -> bool:
+        self.connection.register("incoming", content)
+        target = f"{quote_identifier(schema)}.{quote_identifier(name)}"
+        self.connection.execute(f"create or replace table {target} as select * from incoming")
+        self.connection.unregister("incoming")
         return True
 
     def _explain(self, error: duckdb.CatalogException) -> OdhError:
