@@ -17,7 +17,7 @@ def rule(portal: str, *addresses: str) -> AddressRule:
 
 @pytest.mark.parametrize("portal", [PUBLIC_PORTAL, LOCAL_PORTAL])
 def test_public_address_is_reached(portal: str) -> None:
-    rule(portal, "198.41.0.4", "2001:503:ba3e::2:30").check("https://static.data.gouv.fr/file.csv")
+    rule(portal, "198.41.0.4", "2001:503:ba3e::2:30", "::ffff:198.41.0.4").check("https://static.data.gouv.fr/file.csv")
 
 
 @pytest.mark.parametrize(
