@@ -20,7 +20,7 @@ from ingestion.sample import baac_new, baac_old
 from ingestion.sample.accidents import Chunk, draw_chunk
 from ingestion.sample.files import Dialect, create
 
-CHUNK = 50_000  # accidents drawn at once: about 100 MB at the peak, whatever the scale
+CHUNK = 20_000  # accidents drawn at once: about 250 MB of memory in all, also at scale 100
 
 
 @dataclass(frozen=True, slots=True)

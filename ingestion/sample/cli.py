@@ -11,7 +11,7 @@ import typer
 
 
 def sample_portal(
-    scale: Annotated[float, typer.Option(min=0.001, help="Size: 1 is about 20,000 rows in all.")] = 1.0,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size: 1 is about 30,000 rows in all.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other rows; the same one, the same bytes.")] = 0,
     data: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder to make the sample in, and reuse; default: the cache.")

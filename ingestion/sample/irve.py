@@ -21,7 +21,7 @@ from ingestion.sample.files import Dialect, create
 from ingestion.sample.streets import STREETS
 
 STATIONS = 600  # at scale 1, in one file or the other
-CHUNK = 50_000
+CHUNK = 10_000  # stations drawn at once
 FILES = ("irve-2018.csv", "irve-2021.csv")
 DIALECTS = (Dialect(separator=";", line_end="\r\n"), Dialect())
 KEPT, CLOSED, OPENED = range(3)

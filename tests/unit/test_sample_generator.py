@@ -26,7 +26,6 @@ Row = dict[str, str]
 SCALE = 0.1
 ACCIDENTS = {2018: 200, 2019: 220}
 RAGGED_LINES = 2
-TABLES = ("caracteristiques", "lieux", "vehicules", "usagers")
 HEADERS = {  # of the published files
     "caracteristiques-2018": "Num_Acc,an,mois,jour,hrmn,lum,agg,int,atm,col,com,adr,gps,lat,long,dep",
     "lieux-2018": "Num_Acc,catr,voie,v1,v2,circ,nbv,pr,pr1,vosp,prof,plan,lartpc,larrout,surf,infra,situ,env1",
@@ -301,3 +300,18 @@ def test_wide_csv_goes_on_over_many_chunks(tmp_path: Path, monkeypatch: pytest.M
     rows = read_rows(tmp_path / "wide.csv.gz", ";")
     assert len(rows) == 1_000
     assert len({row["texte_1"] for row in rows[:300]} ^ {row["texte_1"] for row in rows[300:600]}) > 10
+
+
+def test_sample_drawn_in_many_chunks_has_one_header_and_unique_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.sample.baac.CHUNK", 30)
+    monkeypatch.setattr("ingestion.sample.irve.CHUNK", 7)
+    write_sample(tmp_path, scale=0.05)
+    accidents = read_rows(tmp_path / "datasets" / BAAC / "2019" / "caracteristiques-2019.csv", ";")
+    people = read_rows(tmp_path / "datasets" / BAAC / "2019" / "usagers-2019.csv", ";")
+    points = read_rows(tmp_path / "datasets" / IRVE / "irve-2018.csv", ";")
+    assert len({row["Num_Acc"] for row in accidents}) == len(accidents) == 110
+    assert len({row["id_usager"] for row in people}) == len(people)
+    assert len({row["id_pdc"] for row in points}) == len(points)
+    assert len({(row["adr"], row["lat"]) for row in accidents}) > 100  # each chunk draws its own
