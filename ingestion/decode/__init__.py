@@ -13,6 +13,8 @@ from catalog.errors import Refused
 from ingestion.decode import kinds
 from ingestion.decode.archives import gunzip, unzip
 from ingestion.decode.delimited import decode_delimited
+from ingestion.decode.json_records import decode_json
+from ingestion.decode.json_text import NotJson
 from ingestion.decode.table import DecodedTable, RefusedMember, RejectedRow, Source
 from ingestion.decode.text import open_text
 
@@ -81,4 +83,10 @@ def _decode_text(source: Source) -> Decoded:
     document = kinds.kind_of_text(text.head(_HEAD_BYTES))
     if document:
         raise Refused(f"This is a {document}: that format is not read yet.")
-    return decode_delimited(source, text)
+    if kinds.may_be_json(text.head(_HEAD_BYTES)):
+        try:
+            return iter([decode_json(source, text)])
+        except NotJson as error:
+            if not kinds.is_named_as_csv(source.file_name, source.declared_format):
+                raise Refused(f"It begins as JSON and is not: {error}. It may have been cut.") from error
+    return iter([decode_delimited(source, text)])

@@ -40,7 +40,7 @@ class _Rows:
     facts: Mapping[str, str]
 
 
-def decode_delimited(source: Source, text: Utf8Text) -> Iterator[DecodedTable]:
+def decode_delimited(source: Source, text: Utf8Text) -> DecodedTable:
     """Decode one delimited text into one table.
 
     Raises:
@@ -50,7 +50,7 @@ def decode_delimited(source: Source, text: Utf8Text) -> Iterator[DecodedTable]:
     columns = column_names(dialect.headers)
     rows = _read_rows(source, text, dialect, columns)
     facts = {**source.facts, **_facts(text, dialect), **rows.facts}
-    yield DecodedTable(source.member, dialect.headers, columns, rows.frame, rows.count, rows.rejects, facts)
+    return DecodedTable(source.member, dialect.headers, columns, rows.frame, rows.count, rows.rejects, facts)
 
 
 def _find_dialect(text: Utf8Text) -> Dialect:

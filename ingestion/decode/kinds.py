@@ -39,6 +39,7 @@ _TEXT_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"@(prefix|base)\s"), "RDF document (Turtle)"),
     (re.compile(r'(PROJCS|GEOGCS|PROJCRS|GEOGCRS)\["'), "map projection (part of a shapefile)"),
 )
+_CSV_NAMES = ("csv", "tsv", "txt", "tab")
 _OFFICE = ("xl/", "word/", "ppt/")
 _CONTROLS = bytes({*range(1, 32)} - set(b"\t\n\v\f\r\x1a\x1b\x1f"))
 
@@ -80,3 +81,9 @@ def may_be_json(sample: str) -> bool:
     """Whether a text begins as a JSON object or array does."""
     start = sample.lstrip("\ufeff \t\r\n")
     return bool(re.match(r'\{\s*("|\}|$)|\[\s*([\[{"\]\-\d]|true|false|null|$)', start))
+
+
+def is_named_as_csv(file_name: str, declared_format: str | None) -> bool:
+    """Whether its name or its publisher calls a text a delimited one."""
+    suffix = file_name.rpartition(".")[2].lower()
+    return suffix in _CSV_NAMES or (declared_format or "").lower() in _CSV_NAMES

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from catalog.errors import Refused
 from ingestion.decode import DecodedTable, decode
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "datagouv"
@@ -58,3 +61,60 @@ def test_delimited_file_gives_every_cell_of_the_independent_reading(entry: Entry
     assert int(table.facts["header_line"]) == entry["header_row"] + 1
     assert table.facts["separator"] == entry["separator"]
     assert table.facts["encoding"] == entry["encoding"].replace("ascii", "utf-8")
+
+
+@pytest.mark.parametrize("entry", [e for e in entries() if e["kind"] in TEXT_KINDS[2:]], ids=case_id)
+def test_json_file_gives_every_record_and_key_of_the_independent_reading(entry: Entry, tmp_path: Path) -> None:
+    table = read(entry, tmp_path)
+    frame = table.frame.collect()
+
+    beside = {"json": [], "geojson": ["geometry", "longitude", "latitude"]}[entry["kind"]]
+    assert table.headers[: len(entry["columns"])] == entry["columns"]
+    assert set(table.headers[len(entry["columns"]) :]) <= set(beside)
+    assert table.rows + len(table.rejects) == entry["records"]
+    assert frame.null_count().sum_horizontal().item() == 0
+    assert frame["_source_line"].to_list() == list(range(1, table.rows + 1))
+    document = json.loads(content(entry))
+    for key in entry["columns"]:
+        cells = frame[table.columns[table.headers.index(key)]].to_list()
+        values = [as_cell(record.get(key)) for record in records(document)]
+        assert cells == values
+
+
+def content(entry: Entry) -> bytes:
+    path = DATA / "datasets" / entry["file"]
+    if entry["container"] == "zip":
+        return zipfile.ZipFile(path).read(entry["member"])
+    return gzip.decompress(path.read_bytes()) if entry["container"] == "gz" else path.read_bytes()
+
+
+def records(document: Any) -> list[dict[str, Any]]:
+    if isinstance(document, dict):
+        document = document.get("features") or document["marches"]
+    return [element.get("properties", element) for element in document]
+
+
+def as_cell(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def test_members_that_are_documents_are_refused_one_by_one(tmp_path: Path) -> None:
+    path = DATA / "datasets" / "base-de-donnees-incendies-de-forets-bdiff" / "incendies.zip"
+    found = list(decode(path, file_name=path.name, declared_format="zip", scratch=tmp_path))
+
+    assert sorted((one.member or "", type(one).__name__) for one in found) == [
+        ("Définitions.pdf", "RefusedMember"),
+        ("Incendies.csv", "DecodedTable"),
+        ("Mention légales.pdf", "RefusedMember"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "entry", [e for e in entries() if e["kind"] not in (*TEXT_KINDS, "other") and not e["container"]], ids=case_id
+)
+def test_format_not_read_yet_is_refused_by_its_name(entry: Entry, tmp_path: Path) -> None:
+    path = DATA / "datasets" / entry["file"]
+    with pytest.raises(Refused, match=entry["kind"]):
+        list(decode(path, file_name="lies.csv", declared_format="csv", scratch=tmp_path))
