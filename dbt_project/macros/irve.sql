@@ -30,7 +30,8 @@
 
 {#-
     A day, year first or day first, with `-` or `/`, whatever time follows. The shape is looked at first because
-    %Y also reads two digits (10/10/14 as the year 10). 1970-01-01 is an empty date that went through a computer.
+    %Y also reads two digits (10/10/14 as the year 10). 1970-01-01 is an empty date that went through a computer, and
+    no point is older than the last century.
 -#}
 {% macro irve_date(text) -%}
     {%- set day -%}
@@ -38,8 +39,8 @@
     {%- endset -%}
     nullif(
         case
-            when regexp_full_match({{ day }}, '\d{4}-\d{1,2}-\d{1,2}') then try_strptime({{ day }}, '%Y-%m-%d')
-            when regexp_full_match({{ day }}, '\d{1,2}-\d{1,2}-\d{4}') then try_strptime({{ day }}, '%d-%m-%Y')
+            when regexp_full_match({{ day }}, '(19|20)\d{2}-\d{1,2}-\d{1,2}') then try_strptime({{ day }}, '%Y-%m-%d')
+            when regexp_full_match({{ day }}, '\d{1,2}-\d{1,2}-(19|20)\d{2}') then try_strptime({{ day }}, '%d-%m-%Y')
             when regexp_full_match({{ day }}, '\d{1,2}-\d{1,2}-\d{2}') then try_strptime({{ day }}, '%d-%m-%y')
         end::date,
         date '1970-01-01'

@@ -128,7 +128,11 @@ typed as (
             when not is_axis_order_swapped then coalesce(pair_first, named_longitude)
         end as longitude,
         case when regexp_full_match(joined_amenageur_siren, '\d{9}') then joined_amenageur_siren end as amenageur_siren,
-        try_cast(given_station_point_count as integer) as station_point_count,
+        -- No station has 10,000 points; a bigger number is an identifier in the wrong column.
+        case
+            when try_cast(given_station_point_count as integer) between 0 and 10000
+                then try_cast(given_station_point_count as integer)
+        end as station_point_count,
         {{ irve_power_kw('power_text') }} as power_kw,
         coalesce(
             {{ irve_boolean('given_has_type_ef') }},
