@@ -170,10 +170,10 @@ class Ledger:
     def _interrupt_dead(self, connection: sa.Connection) -> None:
         c = schema.runs.c
         here = sa.select(c.run_id, c.pid).where(c.status == "running", c.host == socket.gethostname())
-        for run_id, pid in connection.execute(here).tuples().all():
-            if not _is_alive(pid):
+        for run in connection.execute(here).mappings().all():
+            if not _is_alive(run["pid"]):
                 ended = {"status": "interrupted", "finished_at": utc_now(), "error": "its process ended without a word"}
-                connection.execute(schema.runs.update().where(c.run_id == run_id).values(**ended))
+                connection.execute(schema.runs.update().where(c.run_id == run["run_id"]).values(**ended))
 
     def _migrate(self) -> None:
         if self._revision() == HEAD:

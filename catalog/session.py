@@ -39,10 +39,27 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
         connection.execute(_s3_secret(settings))
 
 
+def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """Open an empty in-memory database that reads pinned tables; ``cursor()`` gives each thread its own connection."""
+    connection = duckdb.connect(config={"threads": settings.threads, "memory_limit": settings.memory_limit})
+    prepare_connection(connection, settings)
+    connection.execute("set global timezone = 'UTC'")
+    return connection
+
+
+def table_function(pin: Pin) -> str:
+    """What to write after FROM to read one table at its pinned snapshot.
+
+    Its rows carry the virtual columns ``filename`` and ``file_row_number``, which a view would hide. Without ORDER BY
+    their order changes from one run to the next as soon as the table has several files.
+    """
+    snapshot = f", snapshot_from_id = {pin.snapshot_id:d}" if pin.snapshot_id is not None else ""
+    return f"iceberg_scan({quote_literal(_readable(pin.metadata_location))}{snapshot})"
+
+
 def scan_sql(pin: Pin) -> str:
     """A SELECT of one table at its pinned snapshot."""
-    snapshot = f", snapshot_from_id = {pin.snapshot_id:d}" if pin.snapshot_id is not None else ""
-    return f"select * from iceberg_scan({quote_literal(_readable(pin.metadata_location))}{snapshot})"
+    return f"select * from {table_function(pin)}"
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, schema: str, name: str, select: str) -> None:
@@ -65,10 +82,7 @@ class Session:
     _made: set[tuple[str, str]] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        self.connection = duckdb.connect(
-            config={"threads": self.settings.threads, "memory_limit": self.settings.memory_limit}
-        )
-        prepare_connection(self.connection, self.settings)
+        self.connection = open_duckdb(self.settings)
         for schema in ("raw", BRONZE, SILVER, GOLD, "ops"):
             self.connection.execute(f"create schema {quote_identifier(schema)}")
         pins = released_pins(self.ledger, self.as_of)
