@@ -20,17 +20,3 @@
 {% macro vehicle_key() -%}
     accident_id || '-' || coalesce(vehicle_number, vehicle_id)
 {%- endmacro %}
-
-{#- What every accident mart counts, summed from rows that carry these columns. -#}
-{% macro sum_accident_measures() -%}
-    {% for measure in accident_measures() -%}
-    coalesce(sum({{ measure }}), 0)::bigint as {{ measure }}{{ "," if not loop.last }}
-        {% endfor %}
-{%- endmacro %}
-
-{% macro accident_measures() %}
-    {{ return([
-        'accident_count', 'fatal_accident_count', 'vehicle_count', 'person_count',
-        'killed_count', 'hospitalised_count', 'slightly_injured_count', 'unharmed_count', 'casualty_count',
-    ]) }}
-{% endmacro %}

@@ -20,46 +20,52 @@ accidents as (
 
 ),
 
+persons as (
+
+    select usagers.severity_code
+    from {{ ref('stg_accidents__usagers') }} as usagers
+    semi join published on usagers.accident_id = published.accident_id
+
+),
+
 checks as (
 
     select
         'places' as subject,
-        (select places from accidents) as in_accidents,
-        count(*) as in_source
-    from {{ ref('stg_accidents__lieux') }}
-    where accident_id in (select accident_id from published)
+        (select a.places from accidents as a) as expected_count,
+        count(*) as actual_count
+    from {{ ref('stg_accidents__lieux') }} as lieux
+    semi join published on lieux.accident_id = published.accident_id
     union all
     select
         'vehicles' as subject,
-        (select vehicles from accidents) as in_accidents,
-        count(*) as in_source
-    from {{ ref('stg_accidents__vehicules') }}
-    where accident_id in (select accident_id from published)
+        (select a.vehicles from accidents as a) as expected_count,
+        count(*) as actual_count
+    from {{ ref('stg_accidents__vehicules') }} as vehicules
+    semi join published on vehicules.accident_id = published.accident_id
     union all
     select
         'persons' as subject,
-        (select persons from accidents) as in_accidents,
-        count(*) as in_source
-    from {{ ref('stg_accidents__usagers') }}
-    where accident_id in (select accident_id from published)
+        (select a.persons from accidents as a) as expected_count,
+        count(*) as actual_count
+    from persons
     union all
     select
         'killed' as subject,
-        (select killed from accidents) as in_accidents,
-        count(*) filter (where severity_code = '2') as in_source
-    from {{ ref('stg_accidents__usagers') }}
-    where accident_id in (select accident_id from published)
-    {%- for mart in ['mart_accident_day', 'mart_accident_week', 'mart_accident_month', 'mart_accident_departement'] %}
+        (select a.killed from accidents as a) as expected_count,
+        count(*) filter (where persons.severity_code = '2') as actual_count
+    from persons
+    {% for mart in ['mart_accident_day', 'mart_accident_week', 'mart_accident_month', 'mart_accident_departement'] %}
     union all
     select
         '{{ mart }}' as subject,
-        (select dated from accidents) as in_accidents,
-        coalesce(sum(accident_count), 0) as in_source
-    from {{ ref(mart) }}
-    {%- endfor %}
+        (select a.dated from accidents as a) as expected_count,
+        coalesce(sum({{ mart }}.accident_count), 0) as actual_count
+    from {{ ref(mart) }} as {{ mart }}
+    {% endfor %}
 
 )
 
 select *
 from checks
-where in_accidents <> in_source
+where expected_count <> actual_count

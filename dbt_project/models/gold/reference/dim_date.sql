@@ -35,8 +35,7 @@ holiday_days as (
     select
         holiday_date,
         bool_or(zone = 'Métropole') as is_holiday,
-        string_agg(distinct holiday_name, ' ; ' order by holiday_name)
-            filter (where zone = 'Métropole') as holiday_name,
+        string_agg(distinct holiday_name, ' ; ' order by holiday_name) filter (where zone = 'Métropole') as holiday_name,
         string_agg(distinct holiday_name, ' ; ' order by holiday_name) as holiday_name_anywhere,
         string_agg(distinct zone, '|' order by zone) as holiday_zones
     from holiday_zones
@@ -53,17 +52,27 @@ covered as (
 
 ),
 
-days as (
+day_lists as (
 
     select
-        unnest(generate_series(
+        generate_series(
             least(date '{{ var('first_calendar_day') }}', first_day),
             greatest(date '{{ var('last_calendar_day') }}', last_day),
             interval 1 day
-        ))::date as date_day,
+        ) as list_of_days,
         first_day,
         last_day
     from covered
+
+),
+
+days as (
+
+    select
+        unnest(list_of_days)::date as date_day,
+        first_day,
+        last_day
+    from day_lists
 
 ),
 

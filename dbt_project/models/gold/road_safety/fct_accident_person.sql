@@ -54,7 +54,7 @@ final as (
         {{ select_baac_labels('persons', person_codes) }},
         -- until 2018 two digits: an equipment and its use (1 yes, 2 no, 3 unknown); since 2019 only what was used
         case
-            when persons.safety_equipment_and_use_code is not null
+            when persons.safety_equipment_and_use_code similar to '[0-9][123]'
                 then case right(persons.safety_equipment_and_use_code, 1) when '1' then true when '2' then false end
             when
                 coalesce(persons.safety_equipment_1_code, '0') between '1' and '7'

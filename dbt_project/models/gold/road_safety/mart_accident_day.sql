@@ -64,9 +64,7 @@ final as (
         observed_days.weekday_name,
         observed_days.is_weekend,
         observed_days.is_holiday,
-        {%- for measure in accident_measures() %}
-        coalesce(daily.{{ measure }}, 0)::bigint as {{ measure }}{{ "," if not loop.last }}
-        {%- endfor %}
+        {{ select_accident_measures('daily') }}
     from observed_days
     left join daily on observed_days.date_day = daily.accident_date
 

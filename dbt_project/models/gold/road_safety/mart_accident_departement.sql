@@ -36,9 +36,7 @@ final as (
         departements.departement_name,
         departements.region_code,
         departements.region_name,
-        {%- for measure in accident_measures() %}
-        yearly.{{ measure }},
-        {%- endfor %}
+        {{ select_accident_measures('yearly') }},
         previous.accident_count as previous_year_accident_count,
         previous.killed_count as previous_year_killed_count,
         {{ growth('yearly.accident_count', 'previous.accident_count') }} as accident_growth_ratio,

@@ -35,13 +35,18 @@ final as (
         case when periods.period_kind = 'month' then month(periods.period_start_date)::integer end as month,
         periods.day_count,
         previous.day_count as previous_year_day_count,
-        {%- for measure in ['accident_count', 'killed_count', 'casualty_count'] %}
-        periods.{{ measure }},
-        previous.{{ measure }} as previous_year_{{ measure }},
-        periods.{{ measure }} - previous.{{ measure }} as {{ measure }}_change,
-        {{ growth('periods.' ~ measure, 'previous.' ~ measure) }} as {{ measure | replace('_count', '') }}_growth_ratio
-        {{- "," if not loop.last }}
-        {%- endfor %}
+        periods.accident_count,
+        previous.accident_count as previous_year_accident_count,
+        periods.accident_count - previous.accident_count as accident_count_change,
+        {{ growth('periods.accident_count', 'previous.accident_count') }} as accident_growth_ratio,
+        periods.killed_count,
+        previous.killed_count as previous_year_killed_count,
+        periods.killed_count - previous.killed_count as killed_count_change,
+        {{ growth('periods.killed_count', 'previous.killed_count') }} as killed_growth_ratio,
+        periods.casualty_count,
+        previous.casualty_count as previous_year_casualty_count,
+        periods.casualty_count - previous.casualty_count as casualty_count_change,
+        {{ growth('periods.casualty_count', 'previous.casualty_count') }} as casualty_growth_ratio
     from periods
     left join periods as previous
         on

@@ -71,7 +71,8 @@ located as (
             else departement_code || commune_digits
         end as insee_code,
         -- 0 and 0 is how the files of before 2019 say "not located"
-        coalesce(latitude_number, 0) = 0 and coalesce(longitude_number, 0) = 0 as is_unlocated
+        coalesce(latitude_number, 0) = 0 and coalesce(longitude_number, 0) = 0 as is_unlocated,
+        try_cast(concat_ws('-', full_year_text, month_text, day_text) as date) as written_date
     from spelled
 
 ),
@@ -82,9 +83,8 @@ typed as (
         *,
         -- a day that no calendar row could match is a mistyped one
         case
-            when try_cast(concat_ws('-', full_year_text, month_text, day_text) as date)
-                between '{{ var('first_calendar_day') }}' and '{{ var('last_calendar_day') }}'
-                then try_cast(concat_ws('-', full_year_text, month_text, day_text) as date)
+            when written_date between '{{ var('first_calendar_day') }}' and '{{ var('last_calendar_day') }}'
+                then written_date
         end as accident_date,
         case
             when regexp_full_match(clock_text, '([01]?[0-9]|2[0-3]):[0-5][0-9]') then lpad(clock_text, 5, '0')
