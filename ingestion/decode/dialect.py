@@ -46,17 +46,21 @@ def find_dialect(sample: str, *, is_whole: bool) -> Dialect | None:
     """
     lines = list(io.StringIO(sample, newline=""))
     declared = _DECLARED.fullmatch(without_line_end(lines[0])) if lines else None
-    readings = [_read(lines, separator, is_whole) for separator in ([declared[1]] if declared else SEPARATORS)]
-    alone = _read(lines, None, is_whole)
+    skipped = 1 if declared else 0
+    candidates = [declared[1]] if declared else SEPARATORS
+    believed = [
+        one for one in (_read(lines, separator, skipped, is_whole) for separator in candidates) if _believe(one)
+    ]
+    alone = _read(lines, None, skipped, is_whole)
     if not alone.records:
         return None
-    believed = [reading for reading in readings if _is_believable(reading)]
     best = max(believed, key=lambda reading: (round(reading.share, 2), reading.width), default=alone)
     return _lay_out(best, lines)
 
 
-def _read(lines: Sequence[str], separator: str | None, is_whole: bool) -> _Reading:
-    records = list(islice(RecordReader(lines, separator), SAMPLE_RECORDS + 1))
+def _read(lines: Sequence[str], separator: str | None, skipped: int, is_whole: bool) -> _Reading:
+    reader = RecordReader(lines[skipped:], separator, first_line=1 + skipped)
+    records = list(islice(reader, SAMPLE_RECORDS + 1))
     if len(records) > 1 and (not is_whole or len(records) > SAMPLE_RECORDS):
         records.pop()
     widths = Counter(len(record.fields) for record in records)
@@ -64,7 +68,7 @@ def _read(lines: Sequence[str], separator: str | None, is_whole: bool) -> _Readi
     return _Reading(separator, records, width, count / max(1, len(records)))
 
 
-def _is_believable(reading: _Reading) -> bool:
+def _believe(reading: _Reading) -> bool:
     if reading.width < 2 or reading.share < _LEAST_SHARE:
         return False
     header = _header_index(reading)

@@ -86,11 +86,18 @@ class RecordReader:
         if whole and self._fits(whole) and (whole.lines == 1 or not whole.loose):
             return whole
         alone = self._one_line(line)
+        if whole and not whole.loose and not self._mostly_fit_alone(whole.lines):
+            return whole
         if self._fits(alone) and (self._width is not None or not whole):
             return alone
-        if whole and (not whole.loose or self._fits(whole)):
-            return whole
-        return alone
+        return whole if whole and self._fits(whole) else alone
+
+    def _mostly_fit_alone(self, count: int) -> bool:
+        """Whether most of the next lines are records of their own: then quotes by the book joined them by mistake."""
+        if self._width is None or count == 1:
+            return False
+        fitting = sum(self._fits(self._one_line(self._peek(position) or "")) for position in range(count))
+        return 2 * fitting > count
 
     def _fits(self, attempt: _Attempt) -> bool:
         return self._width is None or len(attempt.fields) == self._width
