@@ -72,7 +72,8 @@ class Builder:
         self.settings, self.registry, self.ledger, self.lakehouse = settings, registry, ledger, lakehouse
         self.run_id = run_id
         self.workspace = settings.lake.resolve() / "build" / run_id
-        self.database = self.workspace / "private.duckdb"
+        # dbt parses everything again when its database's path changes, so the path is a link that stays the same
+        self.database = self.workspace.parent / "current" / "private.duckdb"
 
     def build(self, feeds: Iterable[Feed], extraction_date: date, on_progress: OnProgress) -> BuildResult:
         """Build, test and release the domains of some feeds; one build at a time on a lake.
@@ -84,8 +85,6 @@ class Builder:
         with exclusive(self.settings, self.ledger, "build"):
             for release_id in releases.finish_staged(self.ledger, self.lakehouse):
                 log.info("release_finished", release_id=release_id)
-            _empty(self.workspace.parent)
-            self.workspace.mkdir(parents=True)
             self.released = releases.current_release(self.ledger)
             fingerprints = self._fingerprints()
             known = self.released.fingerprints if self.released else {}
@@ -93,6 +92,7 @@ class Builder:
             results = [DomainResult(domain, "unchanged") for domain in wanted if domain not in stale]
             if not stale:
                 return BuildResult(None, results)
+            self._open_workspace()
             self._open_private(stale)
             built: dict[str, list[ReleasedTable]] = {}
             for domain in stale:
@@ -144,7 +144,7 @@ class Builder:
         previous = self.released.table(model.layer, model.name) if self.released else None
         if previous and previous.content_hash == content_hash:
             return ReleasedTable(previous.pin, domain, rows, content_hash)
-        table = self.lakehouse.stage_table(model.layer, model.name, content, model.columns)
+        table = self.lakehouse.stage_table(model.layer, model.name, content, model.columns, model.description)
         file = self.workspace / f"{model.layer}-{model.name}.parquet"
         listed = ", ".join(f"{quote_literal(name)}: {number}" for name, number in field_ids(table).items())
         connection.execute(
@@ -171,11 +171,25 @@ class Builder:
         marks = {**(old.fingerprints if old else {}), **{domain: fingerprints[domain] for domain in built}}
         day = max(extraction_date, old.extraction_date) if old else extraction_date
         tables = [*kept, *(table for tables in built.values() for table in tables)]
+        if old and {table.pin for table in tables} == {table.pin for table in old.tables}:
+            releases.remember_fingerprints(self.ledger, old, marks)  # other code or inputs, the same content
+            return None
         release = releases.stage(self.ledger, self.run_id, day, tables, marks)
         releases.publish(self.ledger, self.lakehouse, release)
         return release.release_id
 
     # Inputs
+
+    def _open_workspace(self) -> None:
+        """Make this build's folder and remove those of earlier ones; the lock is held, so none of them is running."""
+        shelf = self.workspace.parent
+        for folder in shelf.iterdir() if shelf.exists() else ():
+            if folder.is_dir() and not folder.is_symlink():
+                shutil.rmtree(folder, ignore_errors=True)
+        self.workspace.mkdir(parents=True)
+        link = shelf / "current"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.workspace.name)
 
     def _fingerprints(self) -> dict[str, str]:
         """A hash of all that each domain is made from: its bronze snapshots, the dbt project, the domains before it."""
@@ -233,9 +247,3 @@ def _hash_folder(folder: Path) -> str:
         if path.suffix in {".sql", ".yml", ".csv", ".py"} and inside.parts[0] not in {"target", "logs"}:
             digest.update(f"{inside.as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def _empty(folder: Path) -> None:
-    """Remove what earlier builds left behind; the lock is held, so none is running."""
-    if folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)

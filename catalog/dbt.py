@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from typing import Any
 from catalog.errors import BuildFailed
 from catalog.settings import Settings
 
+PARSED = "partial_parse.msgpack"
 RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult"}
 OnResult = Callable[[int, int], None]
 
@@ -63,15 +65,33 @@ def build_domain(settings: Settings, domain: str, database: Path, workspace: Pat
     Raises:
         BuildFailed: dbt ended before it ran anything, with its own words.
     """
-    target = workspace / f"target-{domain}"
+    target = workspace / "target"
+    results_file = target / "run_results.json"
+    results_file.unlink(missing_ok=True)
     selection = ["--select", f"tag:{domain}", "--indirect-selection", "buildable"]
     command = ["build", *selection, "--exclude-resource-type", "unit_test"]
+    _seed_parse(target, workspace.parent)
     messages = run_dbt(settings, command, database, target, on_result)
-    results_file = target / "run_results.json"
     if not results_file.exists():
         raise BuildFailed(f"dbt could not start on domain {domain!r}: {' '.join(messages) or 'no message'}")
+    _keep_parse(target, workspace.parent)
     manifest = json.loads((target / "manifest.json").read_text("utf-8"))
     return _read_run(manifest, json.loads(results_file.read_text("utf-8"))["results"], domain)
+
+
+def _seed_parse(target: Path, shelf: Path) -> None:
+    """Give dbt what it parsed last time: it then reads only the files that changed (7 s less a build)."""
+    kept, wanted = shelf / PARSED, target / PARSED
+    if kept.exists() and not wanted.exists():
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kept, wanted)
+
+
+def _keep_parse(target: Path, shelf: Path) -> None:
+    if (target / PARSED).exists():
+        part = shelf / f".{PARSED}"
+        shutil.copyfile(target / PARSED, part)
+        part.replace(shelf / PARSED)
 
 
 def run_dbt(

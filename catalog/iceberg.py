@@ -6,6 +6,7 @@ becomes ``main`` when a release is published.
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ LINEAGE_DOCS = {
     "_loaded_at": "When the row entered bronze.",
 }
 SOURCES_PROPERTY = "odh.sources"  # snapshot summary: JSON list of {resource_id, file, sha256}
+COMMENT_PROPERTY = "comment"  # what a table is for; the name Spark and Trino use
 TABLE_PROPERTIES = {
     "write.parquet.compression-codec": "zstd",
     "write.metadata.previous-versions-max": "100",
@@ -104,6 +106,15 @@ class Lakehouse:
         summary = snapshot.summary if snapshot else None
         keys = {"rows": "total-records", "files": "total-data-files", "bytes": "total-files-size"}
         return {name: int((summary[key] if summary else None) or 0) for name, key in keys.items()}
+
+    def describe(self, pin: Pin) -> tuple[str | None, dict[str, str]]:
+        """What a table is for, and the docs of its columns as they were at a snapshot."""
+        table = self.table(pin.layer, pin.name)
+        snapshot = table.snapshot_by_id(pin.snapshot_id) if pin.snapshot_id is not None else None
+        written = snapshot.schema_id if snapshot else None
+        schema = table.schemas()[written] if written is not None else table.schema()
+        docs = {field.name: field.doc for field in schema.fields if field.doc}
+        return table.properties.get(COMMENT_PROPERTY), docs
 
     # Bronze
 
@@ -167,13 +178,18 @@ class Lakehouse:
 
     # Silver and gold
 
-    def stage_table(self, layer: str, name: str, schema: pa.Schema, docs: Mapping[str, str]) -> Table:
+    def stage_table(
+        self, layer: str, name: str, schema: pa.Schema, docs: Mapping[str, str], description: str = ""
+    ) -> Table:
         """Make or evolve a table so that it has exactly this schema, with an empty staging branch to write on."""
         try:
             table = self.catalog.load_table((layer, name))
         except NoSuchTableError:
             table = self.catalog.create_table((layer, name), schema, properties=TABLE_PROPERTIES)
         _evolve(table, schema, docs)
+        if description and table.properties.get(COMMENT_PROPERTY) != description:
+            with table.transaction() as transaction:
+                transaction.set_properties({COMMENT_PROPERTY: description})
         main = table.current_snapshot()
         if main is None:  # pyiceberg branches off a snapshot only
             table.append(table.schema().as_arrow().empty_table())
@@ -188,8 +204,11 @@ class Lakehouse:
     def replace_on_staging(self, table: Table, files: Sequence[Path], summary: Mapping[str, str]) -> Pin:
         """Replace the whole content of the staging branch by finished parquet files, in one commit."""
         places = [self._place(table, file, "release") for file in files]
+        staged = table.snapshot_by_name(STAGING)
+        is_empty = not (staged and staged.summary and int(staged.summary["total-data-files"] or 0))
         with table.transaction() as transaction:
-            transaction.delete(AlwaysTrue(), branch=STAGING)
+            if not is_empty:
+                transaction.delete(AlwaysTrue(), branch=STAGING)
             transaction.add_files(
                 places, snapshot_properties=dict(summary), check_duplicate_files=False, branch=STAGING
             )
@@ -262,6 +281,8 @@ def _same_type(left: pa.DataType, right: pa.DataType) -> bool:
 def _open_catalog(settings: Settings) -> Catalog:
     root = settings.warehouse_root
     remote = "://" in root
+    if remote:  # many S3 servers refuse the checksums newer clients add by default, and Arrow takes no argument for it
+        os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
     if not remote:
         Path(root).mkdir(parents=True, exist_ok=True)
     if settings.catalog_url is None:

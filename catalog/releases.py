@@ -67,11 +67,17 @@ def stage(
         values = {"run_id": run_id, "extraction_date": extraction_date, "status": "staged", "created_at": utc_now()}
         added = connection.execute(schema.releases.insert().values(**values)).inserted_primary_key
         release_id = int(added[0]) if added else 0
-        for domain, fingerprint in fingerprints.items():
-            row = {"release_id": release_id, "domain": domain, "fingerprint": fingerprint}
-            connection.execute(schema.release_domains.insert().values(**row))
+        _write_fingerprints(connection, release_id, fingerprints)
         connection.execute(schema.release_tables.insert(), [_as_row(release_id, table) for table in tables])
     return Release(release_id, extraction_date, tuple(tables), fingerprints)
+
+
+def remember_fingerprints(ledger: Ledger, release: Release, fingerprints: Mapping[str, str]) -> None:
+    """Note that the release is also what these inputs give, so that they are not built again."""
+    with ledger.begin() as connection:
+        mine = schema.release_domains.c.release_id == release.release_id
+        connection.execute(schema.release_domains.delete().where(mine))
+        _write_fingerprints(connection, release.release_id, fingerprints)
 
 
 def publish(ledger: Ledger, lakehouse: Lakehouse, release: Release) -> None:
@@ -112,8 +118,13 @@ def _load(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Release
             )
             for found in tables.mappings()
         ),
-        {str(domain): str(fingerprint) for domain, fingerprint in domains.tuples()},
+        {str(domain): str(fingerprint) for domain, fingerprint in domains},
     )
+
+
+def _write_fingerprints(connection: sa.Connection, release_id: int, fingerprints: Mapping[str, str]) -> None:
+    rows = [{"release_id": release_id, "domain": name, "fingerprint": mark} for name, mark in fingerprints.items()]
+    connection.execute(schema.release_domains.insert(), rows)
 
 
 def _as_row(release_id: int, table: ReleasedTable) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from catalog.cli import Day, FeedNames, Json, build_as_json, build_release, logical_day, print_build
+from ingestion.sample.cli import sample_portal
 
 if TYPE_CHECKING:
     from catalog.runs import Run
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add ingestion's commands to the root command."""
     app.command("sync")(sync)
     app.command("run")(run)
+    app.command("sample-portal")(sample_portal)
 
 
 def sync(feeds: FeedNames = None, extraction_date: Day = None, json: Json = False) -> None:
