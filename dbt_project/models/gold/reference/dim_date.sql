@@ -35,8 +35,8 @@ holiday_days as (
     select
         holiday_date,
         bool_or(zone = 'Métropole') as is_holiday,
-        string_agg(distinct holiday_name, ' ; ' order by holiday_name) filter (where zone = 'Métropole') as holiday_name,
-        string_agg(distinct holiday_name, ' ; ' order by holiday_name) as holiday_name_anywhere,
+        string_agg(distinct holiday_name, '; ' order by holiday_name) filter (where zone = 'Métropole') as holiday_name,
+        string_agg(distinct holiday_name, '; ' order by holiday_name) as holiday_name_anywhere,
         string_agg(distinct zone, '|' order by zone) as holiday_zones
     from holiday_zones
     group by holiday_date
