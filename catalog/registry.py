@@ -213,10 +213,11 @@ def read_feed(path: Path) -> Feed:
     except yaml.YAMLError as error:
         raise InvalidFeed(f"{path}: not valid YAML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        line = _line_of(text, first["loc"])
-        raise InvalidFeed(f"{path}:{line}: {where}: {first['msg']}.") from error
+        mistakes = (
+            f"{path}:{_line_of(text, one['loc'])}: {'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}."
+            for one in error.errors()
+        )
+        raise InvalidFeed("\n".join(mistakes)) from error
     if feed.feed != path.stem:
         line = _line_of(text, ("feed",))
         raise InvalidFeed(f"{path}:{line}: feed is {feed.feed!r} but the file is named {path.stem!r}; make them equal.")

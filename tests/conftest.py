@@ -1,0 +1,47 @@
+"""Fixtures every level of tests shares: a lake of its own for each test, and the sample portal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from catalog.settings import PREFIX, Settings
+from ingestion.sample.generator import write_sample
+from ingestion.sample.portal import running_portal
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own ODH_ variables out of the tests."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of an empty lake, with no wait between tries and a portal nobody answers at."""
+    return lake_settings(tmp_path / "lake")
+
+
+def lake_settings(lake: Path, **more: object) -> Settings:
+    """Settings of a lake for tests."""
+    defaults: dict[str, object] = {"portal_url": "http://127.0.0.1:9", "http_backoff_seconds": 0.01, "http_retries": 2}
+    return Settings(_env_file=None, lake=lake, **{**defaults, **more})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample of the portal's datasets."""
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder, scale=0.1, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_url(sample_folder: Path) -> Iterator[str]:
+    """Address of a sample portal over the small sample."""
+    with running_portal(sample_folder) as url:
+        yield url

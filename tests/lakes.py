@@ -1,0 +1,87 @@
+"""What tests ask of a lake: run the command in it, and tell its whole content in comparable form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catalog.iceberg import BRONZE
+from catalog.session import open_session
+from catalog.settings import Settings
+
+# What two runs of the same thing may differ in: when, by which run, in which snapshot, on which port.
+PASSING = {"_loaded_at", "run_id", "loaded_at", "snapshot_id", "started_at", "finished_at", "source_url", "detected_at"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one call of the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The JSON it printed."""
+        return json.loads(self.out)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Variables that make a child process work in a test's lake."""
+    return {**os.environ, **settings.as_environment()}
+
+
+def odh(settings: Settings, *arguments: str, check: bool = True, timeout: float = 240) -> Answer:
+    """Run ``odh`` in a child process on a lake; ``check`` demands exit code 0."""
+    command = [sys.executable, "-m", "odh", *arguments]
+    done = subprocess.run(
+        command, env=environment(settings), capture_output=True, text=True, timeout=timeout, check=False
+    )
+    answer = Answer(done.returncode, done.stdout, done.stderr)
+    assert not check or answer.code == 0, f"{arguments} gave {answer.code}:\n{answer.out[-3000:]}\n{answer.err[-3000:]}"
+    return answer
+
+
+def sql(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
+    """Rows of one statement."""
+    with open_session(settings) as session:
+        return session.execute(statement).fetchall()
+
+
+def content_of(settings: Settings) -> dict[str, Any]:
+    """All that a lake holds, free of what may differ between two runs of the same thing."""
+    with open_session(settings) as session:
+        tables = session.tables()
+        found: dict[str, Any] = {}
+        for schema in (BRONZE, "silver", "gold"):
+            for name in tables[schema]:
+                found[f"{schema}.{name}"] = _hash(session, f'{schema}."{name}"')
+        for name in ("extractions", "loads", "rejects", "schema_changes"):
+            found[f"ops.{name}"] = _rows(session, f"ops.{name}")
+    root = Path(settings.raw_root)
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.endswith(".manifest.json")]
+    found["raw"] = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    found["manifests"] = [str(path.relative_to(root)) for path in sorted(root.rglob("*.manifest.json"))]
+    return found
+
+
+def _columns(session: Any, table: str) -> str:
+    named = [row[0] for row in session.execute(f"describe {table}").fetchall()]
+    return ", ".join(f'"{name}"' for name in sorted(named) if name not in PASSING and name != "reject_id")
+
+
+def _hash(session: Any, table: str) -> tuple[int, str]:
+    columns = _columns(session, table)
+    query = f"select count(*), coalesce(sum(hash(t)::hugeint), 0)::varchar from (select {columns} from {table}) as t"
+    return tuple(session.execute(query).fetchone())
+
+
+def _rows(session: Any, table: str) -> list[tuple[Any, ...]]:
+    return session.execute(f"select {_columns(session, table)} from {table} order by all").fetchall()
