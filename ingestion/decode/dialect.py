@@ -14,7 +14,7 @@ from ingestion.decode.records import Record, RecordReader, without_line_end
 SEPARATORS = ";,\t|"
 SAMPLE_RECORDS = 2_000
 _LEAST_SHARE = 0.5  # of the records that must have the same number of fields for a separator to be believed
-_DECLARED = re.compile(r'"?sep=(.)"?')  # a first line that Excel understands
+_DECLARED = re.compile(r'"?sep=([;,|\t])"?')  # a first line that Excel understands
 
 
 @dataclass(frozen=True, slots=True)

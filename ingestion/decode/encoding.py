@@ -168,26 +168,31 @@ def best_single_byte(in_words: _Counts, apart: _Counts, encodings: Sequence[str]
     return max(encodings, key=score)  # the first of equals
 
 
+_LETTERS, _CAPITALS = "éèêàçôîûâùïëœ", "ÉÈÊÀÇÔÎÛÂÙÏËŒ"
+
+
 def _weight_in_word(char: str) -> int:
-    if char in "éèêàçôîûâùïëœ":
+    if char in _LETTERS:
         return 6
-    if char in "ÉÈÊÀÇÔÎÛÂÙÏËŒüöäæÿñ’":
+    if char in _CAPITALS + "üöäæÿñ’":
         return 4
-    if char in "\xa0«»–—…°":
+    if char in "\xa0«»–—…°€":
         return 1
-    if unicodedata.category(char) == "Cc":
-        return -8
-    return -2 if char.isalpha() else -4
+    return _weight_of_the_rest(char)
 
 
 def _weight_apart(char: str) -> int:
     if char in "à°€«»\xa0–—…²³½¼’‘“”•":
         return 3
-    if char in "ÀÉÊÔ":
+    if char in _LETTERS:
         return 1
+    return 0 if char in _CAPITALS + "§±·×µºª®©™" else _weight_of_the_rest(char)
+
+
+def _weight_of_the_rest(char: str) -> int:
     if unicodedata.category(char) == "Cc":
         return -8
-    return -1 if char in "ÈÇÎÛéèêôù§±·×µºª®©™" else -2
+    return -2 if char.isalpha() else -4
 
 
 def to_utf8(path: Path, target: Path, encoding: Encoding) -> None:
