@@ -8,7 +8,8 @@ vehicles as (
 
     select
         *,
-        {{ vehicle_key() }} as vehicle_key
+        -- a vehicle that the file does not number is known by its line
+        coalesce({{ vehicle_key() }}, accident_id || '-line' || _source_line::varchar) as vehicle_key
     from {{ ref('stg_accidents__vehicules') }}
 
 ),
@@ -36,7 +37,6 @@ final as (
     from vehicles
     inner join accidents on vehicles.accident_id = accidents.accident_id
     {{ join_baac_labels('vehicles', vehicle_codes) }}
-    where vehicles.vehicle_key is not null
 
 )
 
