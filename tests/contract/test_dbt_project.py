@@ -141,3 +141,10 @@ def test_every_gold_model_has_a_tested_key(built: Built) -> None:
     }
     gold = {node["unique_id"] for node in built.nodes("model") if node["schema"] == "gold"}
     assert gold - tested == set()
+
+
+def test_data_dictionary_is_current() -> None:
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "data_dictionary.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
