@@ -26,7 +26,7 @@ from ingestion.decode.structure import Integers, IrregularText, Structure, measu
 from ingestion.decode.table import LINE, DecodedTable, RejectedRow, Source
 from ingestion.decode.text import Utf8Text
 
-SAMPLE_BYTES, MAX_SAMPLE_BYTES = 1 << 19, 1 << 26
+SAMPLE_BYTES, MAX_SAMPLE_BYTES = 1 << 17, 1 << 26
 NO_SEPARATOR = "\x1f"  # given to readers of a single column: the ASCII unit separator, which no such text holds
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from ingestion.decode.records import Record, RecordReader, without_line_end
 
 SEPARATORS = ";,\t|"
-SAMPLE_RECORDS = 2_000
+SAMPLE_RECORDS = 500
 _LEAST_SHARE = 0.5  # of the records that must have the same number of fields for a separator to be believed
 _DECLARED = re.compile(r'"?sep=([;,|\t])"?')  # a first line that Excel understands
 
@@ -47,15 +47,13 @@ def find_dialect(sample: str, *, is_whole: bool) -> Dialect | None:
     lines = list(io.StringIO(sample, newline=""))
     declared = _DECLARED.fullmatch(without_line_end(lines[0])) if lines else None
     skipped = 1 if declared else 0
-    candidates = [declared[1]] if declared else SEPARATORS
+    candidates = [declared[1]] if declared else [separator for separator in SEPARATORS if separator in sample]
     believed = [
         one for one in (_read(lines, separator, skipped, is_whole) for separator in candidates) if _believe(one)
     ]
-    alone = _read(lines, None, skipped, is_whole)
-    if not alone.records:
-        return None
-    best = max(believed, key=lambda reading: (round(reading.share, 2), reading.width), default=alone)
-    return _lay_out(best, lines)
+    best = max(believed, key=lambda reading: (round(reading.share, 2), reading.width), default=None)
+    best = best or _read(lines, None, skipped, is_whole)
+    return _lay_out(best, lines) if best.records else None
 
 
 def _read(lines: Sequence[str], separator: str | None, skipped: int, is_whole: bool) -> _Reading:

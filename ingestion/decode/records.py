@@ -11,13 +11,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_LINES, MAX_CHARACTERS = 10_000, 4_000_000  # how far a closing quote is looked for
 PATIENCE, SHORT_MAX_LINES = 20, 50  # after so many quotes never closed, look only so far
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):  # made once a record: three times as fast as a frozen dataclass
     """One record; ``line`` counts from 1, ``raw`` is its text without the last line end."""
 
     line: int
@@ -59,12 +59,16 @@ class RecordReader:
         self._strict = re.compile(rf'"((?:[^"]++|"")*+)"(?=[{stop}]|\Z)')
 
     def __iter__(self) -> Iterator[Record]:
-        while (line := self._peek(0)) is not None:
-            if line.strip("\r\n") == "":
-                self._take(1)
+        while (line := self._ahead.popleft() if self._ahead else next(self._source, None)) is not None:
+            if '"' in line:
+                self._ahead.appendleft(line)
+                attempt = self._read(line)
+                yield Record(self._line, attempt.lines, attempt.fields, self._take(attempt.lines))
                 continue
-            attempt = self._read(line)
-            yield Record(self._line, attempt.lines, attempt.fields, self._take(attempt.lines))
+            text = without_line_end(line)
+            if text:
+                yield Record(self._line, 1, text.split(self._separator) if self._separator else [text], text)
+            self._line += 1
 
     def _peek(self, position: int) -> str | None:
         while len(self._ahead) <= position:
@@ -79,9 +83,6 @@ class RecordReader:
         return without_line_end("".join(self._ahead.popleft() for _ in range(count)))
 
     def _read(self, line: str) -> _Attempt:
-        if '"' not in line:
-            text = without_line_end(line)
-            return _Attempt(text.split(self._separator) if self._separator else [text], 1, False)
         whole = self._across_lines(line)
         if whole and self._fits(whole) and (whole.lines == 1 or not whole.loose):
             return whole

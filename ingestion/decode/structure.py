@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 QUOTE, LF, CR = b'"\n\r'
-CHUNK_BYTES = 1 << 19  # the arrays of one chunk stay in the processor's cache
+CHUNK_BYTES = 1 << 18  # the arrays of one chunk stay in the processor's cache
 
-Bytes: TypeAlias = NDArray[np.uint8]
+Bits: TypeAlias = NDArray[np.uint64]
 Mask: TypeAlias = NDArray[np.bool_]
 Integers: TypeAlias = NDArray[np.int64]
 
@@ -125,71 +125,110 @@ def _chunks(path: Path, offset: int, chunk_bytes: int, separator: bytes) -> Iter
         yield offset, last
 
 
-def _inside_quotes(quotes: Mask) -> Mask:
-    """True from each opening quote to just before its closing quote."""
-    packed = np.packbits(quotes, bitorder="little")
-    words = np.zeros(-(-len(packed) // 8), np.uint64)
-    words.view(np.uint8)[: len(packed)] = packed
-    for shift in (1, 2, 4, 8, 16, 32):
-        words ^= words << np.uint64(shift)
-    open_after = np.bitwise_xor.accumulate(words >> np.uint64(63))
-    words[1:] ^= open_after[:-1] * np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-    inside: Mask = np.unpackbits(words.view(np.uint8), count=len(quotes), bitorder="little").view(np.bool_)
-    return inside
-
-
 def _records(chunk: bytes, separator: bytes) -> _Records | None:
     """Measure the records that end in a chunk, which begins where a record does; ``None`` if none ends in it."""
     array = np.frombuffer(chunk, np.uint8)
-    newlines, separators = array == LF, array == separator[0]
-    quotes = array == QUOTE if b'"' in chunk else None
-    inside = None if quotes is None else _inside_quotes(quotes)
-    outside = None if inside is None else ~inside
-    ends = np.flatnonzero(newlines if outside is None else newlines & outside) + 1
+    newlines, returns = _bits(array == LF), _bits(array == CR) if b"\r" in chunk else None
+    quotes = _bits(array == QUOTE) if b'"' in chunk else None
+    inside = None if quotes is None else _running_xor(quotes)
+    ends = _places(newlines if inside is None else newlines & ~inside) + 1
     if not len(ends):
         return None
-    whole = slice(0, int(ends[-1]))
+    whole = int(ends[-1])
+    separators = array == separator[0]
     if quotes is not None and inside is not None:
-        edges = newlines | separators
-        edges |= quotes
-        if b"\r" in chunk:
-            edges |= array == CR
-        _verify_quotes(quotes[whole], inside[whole], edges[whole])
-        separators &= outside
-        inside = inside[whole]
-    bare = _bare_returns(array[whole], chunk, inside)
+        bits = _bits(separators)
+        edges = quotes | newlines | bits
+        _verify_quotes(_clip(quotes, whole), inside, edges if returns is None else edges | returns)
+        separators = _mask(bits & ~inside, whole)
+    inner_lines = _inner_lines(newlines, None if returns is None else _clip(returns, whole), inside, ends)
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
-    # uint32 sums run four times as fast as int64's, and no chunk holds more separators
-    fields = np.add.reduceat(separators[whole].view(np.uint8), starts, dtype=np.uint32).astype(np.int64) + 1
     sizes = ends - starts
+    narrow = np.uint16 if sizes.max() < 1 << 16 else np.uint32  # sums several times as fast as int64's
+    fields = np.add.reduceat(separators[:whole].view(np.uint8), starts, dtype=narrow).astype(np.int64) + 1
     blank = (sizes == 1) | ((sizes == 2) & (array[starts] == CR))
-    inner_lines = _inner_lines(newlines[whole], inside, bare, ends)
     return _Records(starts, ends, fields, blank, inner_lines, quotes is not None)
 
 
-def _verify_quotes(quotes: Mask, inside: Mask, edges: Mask) -> None:
+def _verify_quotes(quotes: Bits, inside: Bits, edges: Bits) -> None:
     """Refuse a quote that opens after text, or closes before text; an escaped quote closes and opens again."""
-    # A quote after text that leaves us inside has opened there; one before text that leaves us outside has closed.
-    opens_late = quotes[1:] & inside[1:] & ~edges[:-1]
-    closes_early = quotes[:-1] & ~inside[:-1] & ~edges[1:]
+    opens_late = quotes & inside & ~_after(edges, first=True)
+    closes_early = quotes & ~inside & ~_before(edges)
     if opens_late.any() or closes_early.any():
         raise IrregularText
 
 
-def _bare_returns(array: Bytes, chunk: bytes, inside: Mask | None) -> Integers:
-    """Places of the CR that no LF follows: allowed inside quotes only."""
-    if b"\r" not in chunk:
-        return np.empty(0, np.int64)
-    returns = np.flatnonzero(array == CR)
-    bare: Integers = returns[array[returns + 1] != LF]
-    if len(bare) and (inside is None or not inside[bare].all()):
-        raise IrregularText
-    return bare
-
-
-def _inner_lines(newlines: Mask, inside: Mask | None, bare: Integers, ends: Integers) -> Integers:
+def _inner_lines(newlines: Bits, returns: Bits | None, inside: Bits | None, ends: Integers) -> Integers:
+    """Count the line ends inside the quotes of each record; outside them, a CR must stand before an LF."""
+    line_ends = newlines
+    if returns is not None:
+        bare = returns & ~_before(newlines)
+        if bare.any() if inside is None else (bare & ~inside).any():
+            raise IrregularText
+        line_ends = newlines | bare
     if inside is None:
         return np.zeros(len(ends), np.int64)
-    places = np.concatenate([np.flatnonzero(newlines & inside), bare])
+    places = _places(_clip(line_ends & inside, int(ends[-1])))
     counts: Integers = np.bincount(np.searchsorted(ends, places, side="right"), minlength=len(ends))
     return counts
+
+
+# Bitmaps: one bit a byte of text, 64 to a word, the first byte in the lowest bit.
+
+_ALL_ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+
+
+def _bits(mask: Mask) -> Bits:
+    packed = np.packbits(mask, bitorder="little")
+    words = np.zeros(-(-len(packed) // 8), np.uint64)
+    words.view(np.uint8)[: len(packed)] = packed
+    return words
+
+
+def _mask(bits: Bits, count: int) -> Mask:
+    mask: Mask = np.unpackbits(bits.view(np.uint8), count=count, bitorder="little").view(np.bool_)
+    return mask
+
+
+def _places(bits: Bits) -> Integers:
+    """Where the ones are; eight times as fast as looking at every byte, for ones are few."""
+    packed = bits.view(np.uint8)
+    bytes_with_ones = np.flatnonzero(packed != 0)
+    ones = np.flatnonzero(np.unpackbits(packed[bytes_with_ones], bitorder="little"))
+    places: Integers = bytes_with_ones[ones >> 3] * 8 + (ones & 7)
+    return places
+
+
+def _clip(bits: Bits, count: int) -> Bits:
+    """Clear the bits from ``count`` on."""
+    clipped = bits.copy()
+    word, bit = divmod(count, 64)
+    clipped[word + 1 :] = 0
+    if word < len(clipped):
+        clipped[word] &= np.uint64((1 << bit) - 1)
+    return clipped
+
+
+def _after(bits: Bits, *, first: bool) -> Bits:
+    """Move each bit to the next byte; the first byte gets ``first``."""
+    moved: Bits = bits << np.uint64(1)
+    moved[1:] |= bits[:-1] >> np.uint64(63)
+    moved[0] |= np.uint64(first)
+    return moved
+
+
+def _before(bits: Bits) -> Bits:
+    """Move each bit to the byte before it."""
+    moved: Bits = bits >> np.uint64(1)
+    moved[:-1] |= bits[1:] << np.uint64(63)
+    return moved
+
+
+def _running_xor(quotes: Bits) -> Bits:
+    """Ones from each opening quote to just before its closing quote."""
+    words = quotes.copy()
+    for shift in (1, 2, 4, 8, 16, 32):
+        words ^= words << np.uint64(shift)
+    open_after = np.bitwise_xor.accumulate(words >> np.uint64(63))
+    words[1:] ^= open_after[:-1] * _ALL_ONES
+    return words
