@@ -1,0 +1,125 @@
+"""Every refusal as ``application/problem+json`` (RFC 9457): what happened, to what, and what to do; never a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import duckdb
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from api.tables import Layer
+from catalog.errors import OdhError, TransientError, UnknownName, UsageError
+
+MEDIA_TYPE = "application/problem+json"
+IN_QUERY = {"parameter", "column", "operator"}  # an unknown one is a bad query; any other unknown name is a bad address
+log = structlog.get_logger()
+
+
+class Problem(BaseModel):
+    """One refusal."""
+
+    type: str = Field(description="kind of problem, a URN; about:blank where the status says it all")
+    title: str = Field(description="the kind in words")
+    status: int = Field(description="HTTP status")
+    detail: str = Field(description="what happened here, and what to do")
+    instance: str = Field(description="path that was asked")
+    nearest: str | None = Field(None, description="the nearest name that exists")
+
+
+# Documented once for every route; it also keeps FastAPI's own, different, validation errors out of the document.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "Refused", "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}},
+}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of an application with a problem."""
+    app.add_exception_handler(OdhError, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(duckdb.IOException, _on_unreadable)
+    app.add_exception_handler(Exception, _on_failure)
+
+
+async def _on_refusal(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, UnknownName):
+        status = HTTPStatus.BAD_REQUEST if error.kind in IN_QUERY else HTTPStatus.NOT_FOUND
+        return _answer(request, status, "unknown-name", f"Unknown {error.kind}", str(error), nearest=error.nearest)
+    if isinstance(error, UsageError):
+        return _answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", str(error))
+    if isinstance(error, TransientError):
+        return _answer(
+            request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Try again", str(error), {"Retry-After": "5"}
+        )
+    return await _on_failure(request, error)
+
+
+async def _on_bad_parameter(request: Request, error: Exception) -> JSONResponse:
+    """A path or query parameter FastAPI could not read."""
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
+    if first["loc"][:1] == ("path",):
+        return await _on_http_error(request, HTTPException(HTTPStatus.NOT_FOUND))
+    name = ".".join(str(part) for part in first["loc"][1:])
+    detail = f"{name}={first.get('input')!r}: {first['msg']}."
+    return _answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", detail)
+
+
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """An address that does not exist, or a verb it does not take."""
+    status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
+    headers = error.headers if isinstance(error, HTTPException) else None
+    if status is HTTPStatus.NOT_FOUND:
+        unknown = UnknownName("page", request.url.path, _pages(request.app))
+        return _answer(request, status, "unknown-page", "Unknown page", str(unknown), nearest=unknown.nearest)
+    allowed = (headers or {}).get("Allow", "GET")
+    detail = f"{request.method} is not served at this address; use {allowed}."
+    if status is not HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{status.phrase}: {status.description}."
+    return _answer(request, status, None, status.phrase, detail, headers)
+
+
+async def _on_unreadable(request: Request, error: Exception) -> JSONResponse:
+    """The store does not give a table's files."""
+    log.error("storage_unreadable", path=request.url.path, reason=str(error))
+    detail = "The files of this table cannot be read at present; GET /health says which service is at fault."
+    return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Storage unavailable", detail)
+
+
+async def _on_failure(request: Request, error: Exception) -> JSONResponse:
+    """A fault of ours; the server logs its trace, the client is told nothing of the inside."""
+    log.error("request_failed", method=request.method, path=request.url.path, error=type(error).__name__)
+    detail = "The gateway failed on this request. Try again; if it lasts, report the address and the time."
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, None, "Internal error", detail)
+
+
+def _answer(
+    request: Request,
+    status: HTTPStatus,
+    kind: str | None,
+    title: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    nearest: str | None = None,
+) -> JSONResponse:
+    problem = Problem(
+        type=f"urn:problem-type:odh:{kind}" if kind else "about:blank",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        nearest=nearest,
+    )
+    return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def _pages(app: FastAPI) -> list[str]:
+    """Addresses to suggest: those without a variable part, and the three layers."""
+    fixed = [path for path in app.openapi()["paths"] if "{" not in path]
+    return [*fixed, *(f"/{layer}" for layer in Layer), "/docs", "/openapi.json"]

@@ -1,0 +1,147 @@
+"""The tables readers see: the three layers, what each holds at a release or a date, and the columns of a table.
+
+Released tables are those of one release; raw tables are read at their present snapshot. Everything about one snapshot
+is remembered, for a snapshot never changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import lru_cache
+from typing import Self
+
+import duckdb
+
+from api.grammar import Condition
+from catalog import releases
+from catalog.errors import UnknownName
+from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse, Pin
+from catalog.ledger import Ledger
+from catalog.registry import Registry
+from catalog.releases import Release, ReleasedTable
+from catalog.session import open_duckdb, scan_sql
+from catalog.settings import Settings
+
+SNAPSHOTS_REMEMBERED = 1024
+
+
+class Layer(StrEnum):
+    """A layer as the gateway calls it."""
+
+    RAW = "raw"
+    STAGING = "staging"
+    CURATED = "curated"
+
+    @property
+    def zone(self) -> str:
+        """The layer as the catalogue calls it."""
+        return {Layer.RAW: BRONZE, Layer.STAGING: SILVER, Layer.CURATED: GOLD}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its DuckDB type and what it means."""
+
+    name: str
+    type: str
+    description: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableMeaning:
+    """All that is fixed about a table at one snapshot, besides its rows."""
+
+    description: str | None
+    columns: tuple[Column, ...]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """DuckDB type by column."""
+        return {column.name: column.type for column in self.columns}
+
+
+@dataclass(frozen=True, slots=True)
+class ServedTable:
+    """One table at the snapshot a reader gets.
+
+    ``conditions`` tell which of the snapshot's rows are served; ``rows`` counts all of them.
+    """
+
+    layer: Layer
+    pin: Pin
+    domain: str | None
+    rows: int
+    conditions: tuple[Condition, ...] = ()
+
+
+class Tables:
+    """What the lakehouse serves; safe to share between threads."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self.settings, self.registry = settings, registry
+        self.ledger, self.lakehouse = Ledger(settings), Lakehouse(settings)
+        self._engine = open_duckdb(settings)
+        self.meaning = lru_cache(SNAPSHOTS_REMEMBERED)(self._read_meaning)
+        self._raw_rows = lru_cache(SNAPSHOTS_REMEMBERED)(lambda pin: self.lakehouse.totals(pin)["rows"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.close()
+        self.ledger.close()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection for one request; close it after use."""
+        return self._engine.cursor()
+
+    def release(self, as_of: date | None = None) -> Release | None:
+        """The release readers see."""
+        return releases.current_release(self.ledger, as_of)
+
+    def of_layer(self, layer: Layer, as_of: date | None) -> list[ServedTable]:
+        """Every table of a layer, by name."""
+        if layer is Layer.RAW:
+            pins = (self.lakehouse.pin(BRONZE, name) for name in self.lakehouse.names(BRONZE))
+            return [self._raw_table(pin, as_of) for pin in pins if pin]
+        release = self.release(as_of)
+        return [
+            _released(layer, table) for table in (release.tables if release else ()) if table.pin.layer == layer.zone
+        ]
+
+    def get(self, layer: Layer, name: str, as_of: date | None) -> ServedTable:
+        """One table.
+
+        Raises:
+            UnknownName: with the nearest table of the layer.
+        """
+        if layer is Layer.RAW:
+            if pin := self.lakehouse.pin(BRONZE, name):
+                return self._raw_table(pin, as_of)
+            raise UnknownName("raw table", name, self.lakehouse.names(BRONZE))
+        served = self.of_layer(layer, as_of)
+        for table in served:
+            if table.pin.name == name:
+                return table
+        when = f" released by {as_of}" if as_of else ""
+        raise UnknownName(f"{layer} table{when}", name, [table.pin.name for table in served])
+
+    def _raw_table(self, pin: Pin, as_of: date | None) -> ServedTable:
+        """A bronze table keeps every extraction, so its past is a filter and needs no older snapshot."""
+        domain = next((feed.domain for feed in self.registry if pin.name in feed.bronze_names()), None)
+        conditions = (Condition("_extraction_date", "less", (as_of.isoformat(),)),) if as_of else ()
+        return ServedTable(Layer.RAW, pin, domain, self._raw_rows(pin), conditions)
+
+    def _read_meaning(self, pin: Pin) -> TableMeaning:
+        description, docs = self.lakehouse.describe(pin)
+        declared = self.registry.bronze_tables().get(pin.name) if pin.layer == BRONZE else None
+        with self.cursor() as cursor:
+            described = cursor.execute(f"describe {scan_sql(pin)}").fetchall()
+        columns = tuple(Column(name, type_, docs.get(name)) for name, type_, *_ in described)
+        return TableMeaning(declared.description if declared else description, columns)
+
+
+def _released(layer: Layer, table: ReleasedTable) -> ServedTable:
+    return ServedTable(layer, table.pin, table.domain, table.rows)

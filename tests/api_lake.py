@@ -1,0 +1,96 @@
+"""A small real lake for the gateway's tests, and the gateway over it on a loopback port.
+
+Rows go in through the catalogue's own writers; nothing of DuckDB, Iceberg or HTTP is faked.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import uvicorn
+
+from api.app import create_app
+from catalog import releases
+from catalog.clock import utc_now
+from catalog.iceberg import LINEAGE, Lakehouse, arrow_schema
+from catalog.ledger import Ledger
+from catalog.releases import ReleasedTable
+from catalog.settings import Settings
+
+
+class LakeWriter:
+    """Writes a lake as the loader and the builder do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = Settings(lake=folder / "lake", threads=2, _env_file=None)  # type: ignore[call-arg]
+        self.lakehouse, self.ledger = Lakehouse(self.settings), Ledger(self.settings)
+
+    def load(self, name: str, rows: Sequence[Mapping[str, str | None]], day: date) -> None:
+        """Append one file of text rows to a bronze table."""
+        columns = list(rows[0])
+        table = self.lakehouse.ensure_bronze(name, {column: f"Column {column}." for column in columns})
+        lineage = {"_resource_id": "r1", "_extraction_date": day, "_source_file": "f.csv", "_source_member": None}
+        content = [
+            {**row, **lineage, "_source_line": line, "_loaded_at": datetime(2024, 1, 1, tzinfo=UTC)}
+            for line, row in enumerate(rows, start=2)
+        ]
+        file = self._write(pa.Table.from_pylist(content, arrow_schema(table, [*columns, *LINEAGE])))
+        self.lakehouse.append_files(table, [file], day.isoformat(), {})
+        load = {"feed": name.split("__")[0], "table_name": name, "resource_id": "r1", "extraction_date": day}
+        facts = {"run_id": "test", "source_file": "f.csv", "source_sha256": "0", "status": "loaded", "reason": None}
+        counts = {"rows_loaded": len(rows), "rows_rejected": 1, "snapshot_id": None, "loaded_at": utc_now()}
+        self.ledger.replace_loads([{**load, **facts, **counts, "source_member": "", "facts": None}], [], [])
+
+    def release(self, day: date, tables: Mapping[tuple[str, str], pa.Table], docs: Mapping[str, str]) -> int:
+        """Stage and publish silver and gold tables as one release."""
+        staged = [self._stage(layer, name, content, docs) for (layer, name), content in tables.items()]
+        release = releases.stage(self.ledger, "test", day, staged, {"domain": "mark"})
+        releases.publish(self.ledger, self.lakehouse, release)
+        return release.release_id
+
+    def _stage(self, layer: str, name: str, content: pa.Table, docs: Mapping[str, str]) -> ReleasedTable:
+        table = self.lakehouse.stage_table(layer, name, content.schema, docs, f"What {name} holds.")
+        file = self._write(content.cast(arrow_schema(table, content.column_names)))
+        pin = self.lakehouse.replace_on_staging(table, [file], {})
+        return ReleasedTable(pin, "domain", content.num_rows, uuid.uuid4().hex)
+
+    def _write(self, content: pa.Table) -> Path:
+        file = self.folder / f"{uuid.uuid4().hex}.parquet"
+        pq.write_table(content, file)
+        return file
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[httpx.Client]:
+    """Run the gateway in a thread and hand out a client; requests made before it is ready wait for it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(create_app(settings), log_level="critical", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            host, port = listener.getsockname()
+            with httpx.Client(base_url=f"http://{host}:{port}", timeout=30, trust_env=False) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def rows_of(client: httpx.Client, path: str, **parameters: Any) -> list[dict[str, Any]]:
+    """Data of one page."""
+    answer = client.get(path, params=parameters)
+    assert answer.status_code == 200, answer.text
+    data: list[dict[str, Any]] = answer.json()["data"]
+    return data
