@@ -29,3 +29,8 @@
 {% macro zero_padded(text, width) -%}
     lpad({{ text }}, greatest(length({{ text }}), {{ width }})::integer, '0')
 {%- endmacro %}
+
+{#- The number a text tells; `inf` and `nan`, which try_cast takes, are no measures. -#}
+{% macro finite_number(text) -%}
+    case when isfinite(try_cast({{ text }} as double)) then try_cast({{ text }} as double) end
+{%- endmacro %}

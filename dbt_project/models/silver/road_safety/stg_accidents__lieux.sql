@@ -40,9 +40,9 @@ typed as (
     select
         *,
         try_cast(try_cast(lane_count_text as double) as integer) as lane_count,
-        try_cast(milestone_distance_text as double) as milestone_distance_m,
-        try_cast(central_reservation_text as double) / units_per_metre as central_reservation_width_m,
-        try_cast(carriageway_text as double) / units_per_metre as carriageway_width_m,
+        {{ finite_number('milestone_distance_text') }} as milestone_distance_m,
+        {{ finite_number('central_reservation_text') }} / units_per_metre as central_reservation_width_m,
+        {{ finite_number('carriageway_text') }} / units_per_metre as carriageway_width_m,
         try_cast(try_cast(speed_limit_text as double) as integer) as speed_limit_kmh
     from cleaned
 
