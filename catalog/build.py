@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -20,7 +21,7 @@ import pyarrow as pa
 import structlog
 
 from catalog import releases
-from catalog.dbt import DbtRun, Model, build_domain
+from catalog.dbt import Dbt, DbtRun, Model
 from catalog.errors import BuildFailed
 from catalog.iceberg import BRONZE, LAYERS, Lakehouse, field_ids
 from catalog.ledger import Ledger
@@ -40,7 +41,7 @@ class DomainResult:
     """What became of one domain."""
 
     domain: str
-    status: str  # released, unchanged, failed
+    status: str  # built, unchanged, failed
     reason: str | None = None
     tests_passed: int = 0
     tests_warned: int = 0
@@ -94,43 +95,54 @@ class Builder:
                 return BuildResult(None, results)
             self._open_workspace()
             self._open_private(stale)
-            built: dict[str, list[ReleasedTable]] = {}
-            for domain in stale:
-                result, tables = self._build_domain(domain, on_progress)
-                results.append(result)
-                if tables is not None:
-                    built[domain] = tables
-            published = self._release(built, fingerprints, extraction_date)
+            runs = self._run_dbt(stale, on_progress)
+            built = {domain: run for domain, (run, _) in runs.items() if not run.errors}
+            with self._connect() as connection:
+                tables = {
+                    domain: [self._stage(connection, domain, model) for model in run.models]
+                    for domain, run in built.items()
+                }
+            results += [self._result(domain, *runs[domain], tables.get(domain, [])) for domain in stale]
+            published = self._release(tables, fingerprints, extraction_date)
             shutil.rmtree(self.workspace, ignore_errors=True)
             return BuildResult(published, results)
 
     # One domain
 
-    def _build_domain(self, domain: str, on_progress: OnProgress) -> tuple[DomainResult, list[ReleasedTable] | None]:
-        began = time.monotonic()
+    def _run_dbt(self, domains: Sequence[str], on_progress: OnProgress) -> dict[str, tuple[DbtRun, float]]:
+        """Build and test each domain in the private file, and say how long each took in seconds.
 
-        def on_result(done: int, total: int) -> None:
-            on_progress(domain, done, total)
+        What a failed domain built makes way for its released tables, so that the domains after it can go on.
+        """
+        runs: dict[str, tuple[DbtRun, float]] = {}
+        with Dbt(self.settings, self.database, self.workspace) as dbt:
+            for domain in domains:
+                began = time.monotonic()
+                try:
+                    run = dbt.build(domain, partial(on_progress, domain))
+                except BuildFailed as error:
+                    run = DbtRun([], [], [str(error)])
+                runs[domain] = run, time.monotonic() - began
+                self._record_tests(domain, run)
+                if run.errors:
+                    log.error("domain_failed", domain=domain, reason=_reason(run))
+                    dbt.close()
+                    with self._connect() as connection:
+                        self._serve_released(connection, domain, run.models)
+        return runs
 
-        try:
-            run = build_domain(self.settings, domain, self.database, self.workspace, on_result)
-        except BuildFailed as error:
-            run = DbtRun([], [], [str(error)])
-        self._record_tests(domain, run)
+    def _result(self, domain: str, run: DbtRun, seconds: float, tables: Sequence[ReleasedTable]) -> DomainResult:
         counts = Counter(test.status for test in run.tests)
-        tests = (counts["pass"], counts["warn"], counts["fail"] + counts["error"])
-        if run.errors:
-            reason = "; ".join(run.errors[:3]) + (f"; and {len(run.errors) - 3} more" if len(run.errors) > 3 else "")
-            log.error("domain_failed", domain=domain, reason=reason)
-            with self._connect() as connection:
-                self._serve_released(connection, domain, run.models)
-            return DomainResult(domain, "failed", reason, *tests, seconds=time.monotonic() - began), None
-        with self._connect() as connection:
-            tables = [self._stage(connection, domain, model) for model in run.models]
-        changed = sum(not self._is_released(table) for table in tables)
-        return (
-            DomainResult(domain, "released", None, *tests, len(tables), changed, time.monotonic() - began),
-            tables,
+        return DomainResult(
+            domain,
+            "failed" if run.errors else "built",
+            _reason(run),
+            counts["pass"],
+            counts["warn"],
+            counts["fail"] + counts["error"],
+            len(tables),
+            sum(not self._is_released(table) for table in tables),
+            seconds,
         )
 
     def _record_tests(self, domain: str, run: DbtRun) -> None:
@@ -230,6 +242,11 @@ class Builder:
         for table in self.released.tables if self.released else ():
             if table.domain == domain:
                 create_view(connection, table.pin.layer, table.pin.name, scan_sql(table.pin))
+
+
+def _reason(run: DbtRun) -> str | None:
+    more = f"; and {len(run.errors) - 3} more" if len(run.errors) > 3 else ""
+    return "; ".join(run.errors[:3]) + more or None
 
 
 def _hash_content(connection: duckdb.DuckDBPyConnection, relation: str, schema: pa.Schema) -> tuple[int, str]:

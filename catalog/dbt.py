@@ -1,6 +1,7 @@
 """Runs dbt in a child process and reads what it did; the only module that knows dbt's files and events.
 
-dbt is never imported: its command, its JSON events, ``manifest.json`` and ``run_results.json`` are the interface.
+dbt is never imported here: the interface is ``runner.py`` of the dbt project, its ``manifest.json`` and its
+``run_results.json``.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from catalog.errors import BuildFailed
 from catalog.settings import Settings
 
 PARSED = "partial_parse.msgpack"
-RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult"}
 OnResult = Callable[[int, int], None]
 
 
@@ -59,87 +59,103 @@ class DbtRun:
     errors: list[str]  # why the domain may not be published; empty when it may
 
 
-def build_domain(settings: Settings, domain: str, database: Path, workspace: Path, on_result: OnResult) -> DbtRun:
-    """Run the models, seeds and data tests of one domain on a private DuckDB file.
+class Dbt:
+    """A dbt process over one private DuckDB file; it holds the file from the first build until it is closed."""
 
-    Raises:
-        BuildFailed: dbt ended before it ran anything, with its own words.
-    """
-    target = workspace / "target"
-    results_file = target / "run_results.json"
-    results_file.unlink(missing_ok=True)
-    selection = ["--select", f"tag:{domain}", "--indirect-selection", "buildable"]
-    command = ["build", *selection, "--exclude-resource-type", "unit_test"]
-    _seed_parse(target, workspace.parent)
-    messages = run_dbt(settings, command, database, target, on_result)
-    if not results_file.exists():
-        raise BuildFailed(f"dbt could not start on domain {domain!r}: {' '.join(messages) or 'no message'}")
-    _keep_parse(target, workspace.parent)
-    manifest = json.loads((target / "manifest.json").read_text("utf-8"))
-    return _read_run(manifest, json.loads(results_file.read_text("utf-8"))["results"], domain)
+    def __init__(self, settings: Settings, database: Path, workspace: Path) -> None:
+        self.settings, self.database = settings, database
+        self.target, self.shelf = workspace / "target", workspace.parent
+        self._process: subprocess.Popen[str] | None = None
 
+    def __enter__(self) -> Self:
+        return self
 
-def _seed_parse(target: Path, shelf: Path) -> None:
-    """Give dbt what it parsed last time: it then reads only the files that changed (7 s less a build)."""
-    kept, wanted = shelf / PARSED, target / PARSED
-    if kept.exists() and not wanted.exists():
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(kept, wanted)
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
+    def close(self) -> None:
+        """End the process and free the file; the next build starts another."""
+        if self._process:
+            self._process.communicate()
+            self._process = None
 
-def _keep_parse(target: Path, shelf: Path) -> None:
-    if (target / PARSED).exists():
-        part = shelf / f".{PARSED}"
-        shutil.copyfile(target / PARSED, part)
-        part.replace(shelf / PARSED)
+    def build(self, domain: str, on_result: OnResult) -> DbtRun:
+        """Run the models, seeds and data tests of one domain.
 
+        Raises:
+            BuildFailed: dbt ended before it ran anything, with its own words.
+        """
+        results_file = self.target / "run_results.json"
+        results_file.unlink(missing_ok=True)
+        selection = ["--select", f"tag:{domain}", "--indirect-selection", "buildable"]
+        messages = self._run(["build", *selection, "--exclude-resource-type", "unit_test"], on_result)
+        if not results_file.exists():
+            raise BuildFailed(f"dbt could not start on domain {domain!r}: {' '.join(messages) or 'no message'}")
+        manifest = json.loads((self.target / "manifest.json").read_text("utf-8"))
+        return _read_run(manifest, json.loads(results_file.read_text("utf-8"))["results"], domain)
 
-def run_dbt(
-    settings: Settings, command: list[str], database: Path, target: Path, on_result: OnResult | None = None
-) -> list[str]:
-    """Run one dbt command to its end and return its error messages."""
-    project = str(settings.dbt_project)
-    options = ["--project-dir", project, "--profiles-dir", project, "--target-path", str(target)]
-    options += ["--log-path", str(target), "--log-format", "json", "--log-level", "info", "--log-level-file", "none"]
-    environment = {
-        **os.environ,
-        **settings.as_environment(),
-        "DBT_DUCKDB_PATH": str(database),
-        "DBT_THREADS": str(settings.threads),
-        "DBT_VERSION_CHECK": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    messages: list[str] = []
-    with subprocess.Popen(
-        [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *command, *options],
-        cwd=project,  # the profile names its plugins' folder from there
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        for line in process.stdout or ():
-            event = _read_event(line)
-            if event["info"].get("level") == "error":
-                messages.append(_first_words(str(event["info"].get("msg", ""))))
-            data = event.get("data", {})
-            if on_result and event["info"].get("name") in RESULT_EVENTS and data.get("total"):
-                on_result(int(data["index"]), int(data["total"]))
-    return messages
+    def _run(self, command: list[str], on_result: OnResult | None = None) -> list[str]:
+        """Run one command to its end and return its error messages."""
+        messages: list[str] = []
+        if self._process is None:
+            self._process = self._start()
+            messages += self._run(["parse"])
+            self._keep_parse()
+        project, target = str(self.settings.dbt_project), str(self.target)
+        options = ["--project-dir", project, "--profiles-dir", project, "--target-path", target, "--log-path", target]
+        asked, answers = self._process.stdin, self._process.stdout
+        if asked is None or answers is None:
+            raise BuildFailed("the dbt process has no pipes")
+        asked.write(json.dumps([*command, *options, "--quiet", "--log-level-file", "none"]) + "\n")
+        asked.flush()
+        for line in answers:
+            answer = json.loads(line)
+            if answer.get("ended"):
+                return messages
+            if error := answer.get("error"):
+                messages.append(_first_words(error))
+            elif on_result:
+                on_result(int(answer["done"]), int(answer["total"]))
+        return [*messages, "its process ended"]
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._seed_parse()
+        project = self.settings.dbt_project
+        environment = {
+            **os.environ,
+            **self.settings.as_environment(),
+            "DBT_DUCKDB_PATH": str(self.database),
+            "DBT_THREADS": str(self.settings.threads),
+            "DBT_VERSION_CHECK": "false",
+            "DO_NOT_TRACK": "1",
+        }
+        return subprocess.Popen(
+            [sys.executable, str(project / "runner.py")],
+            cwd=project,  # the profile names its plugins' folder from there
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what matters comes back as answers
+            text=True,
+        )
+
+    def _seed_parse(self) -> None:
+        """Give dbt what it parsed last time: it then reads only the files that changed (7 s less a build)."""
+        self.target.mkdir(parents=True, exist_ok=True)
+        if (self.shelf / PARSED).exists() and not (self.target / PARSED).exists():
+            shutil.copyfile(self.shelf / PARSED, self.target / PARSED)
+
+    def _keep_parse(self) -> None:
+        if (self.target / PARSED).exists():
+            part = self.shelf / f".{PARSED}"
+            shutil.copyfile(self.target / PARSED, part)
+            part.replace(self.shelf / PARSED)
 
 
 def _first_words(message: str, limit: int = 400) -> str:
     """What a message says before its traceback."""
     words = message.split("Traceback (most recent call last)")[0].strip()
     return words if len(words) <= limit else words[:limit] + "…"
-
-
-def _read_event(line: str) -> dict[str, Any]:
-    try:
-        event = json.loads(line)
-    except ValueError:  # a line that is no event: a Python warning or a traceback
-        return {"info": {"level": "error" if "Error" in line else "info", "msg": line}}
-    return event if isinstance(event, dict) and "info" in event else {"info": {}}
 
 
 def _read_run(manifest: Mapping[str, Any], results: list[Mapping[str, Any]], domain: str) -> DbtRun:

@@ -6,6 +6,7 @@ Views are made for the tables a statement names, so that one query does not pay 
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from catalog.releases import released_pins
 from catalog.settings import Settings, load_settings
 
 EXTENSIONS = ("avro", "iceberg")
+CATALOGUE_WORDS = {"show", "describe", "summarize", "information_schema", "pragma", "use"}
 
 
 def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings | None = None) -> None:
@@ -113,17 +115,15 @@ class Session:
         """Free the session."""
         self.connection.close()
 
-    def _named_in(self, statement: str) -> Iterable[tuple[str, str]]:
-        """Tables a statement names; every table when it looks at the catalogue (SHOW, information_schema…)."""
-        try:
-            named = self.connection.get_table_names(statement, qualified=True)
-        except duckdb.Error:  # not a query, or one that execute() will refuse with the right message
-            named = set()
-        places = [name.replace('"', "").split(".")[-2:] for name in named]
-        lowered = statement.lower()
-        if not places or any(word in lowered for word in ("information_schema", "duckdb_", "describe", "show ")):
-            return [(schema, name) for schema, names in self.tables().items() for name in names]
-        return [(place[0].lower(), place[1].lower()) for place in places if len(place) == 2]
+    def _named_in(self, statement: str) -> list[tuple[str, str]]:
+        """Tables whose name stands in a statement; every table when it looks at the catalogue (SHOW, describe…).
+
+        A name that stands there by chance costs a view; DuckDB's own parser finds no names in what it cannot bind yet.
+        """
+        words = set(re.findall(r"[a-z0-9_]+", statement.lower()))
+        is_about_catalogue = bool(words & CATALOGUE_WORDS) or any(word.startswith("duckdb_") for word in words)
+        known = ((schema, name) for schema, names in self.tables().items() for name in names)
+        return [(schema, name) for schema, name in known if is_about_catalogue or name.lower() in words]
 
     def _make_views(self, places: Iterable[tuple[str, str]]) -> None:
         for schema, name in places:
