@@ -63,19 +63,20 @@ def _gunzipped(source: Source) -> Source:
 def _decode_members(source: Source) -> Decoded:
     if "container" in source.facts:
         raise Refused("It is an archive within an archive: not read yet.")
-    tables = 0
+    refused: list[RefusedMember] = []
+    count = 0
     for member in unzip(source):
-        if isinstance(member, RefusedMember):
-            yield member
-            continue
+        count += 1
         try:
-            for decoded in _decode(member):
-                tables += isinstance(decoded, DecodedTable)
+            for decoded in [member] if isinstance(member, RefusedMember) else _decode(member):
+                refused += [decoded] if isinstance(decoded, RefusedMember) else []
                 yield decoded
         except Refused as error:
-            yield RefusedMember(member.member, str(error))
-    if not tables:
-        raise Refused("No member of this archive can become a table.")
+            refused.append(RefusedMember(member.member, str(error)))
+            yield refused[-1]
+    if len(refused) == count:
+        reasons = " ".join(f"{one.member}: {one.reason}" for one in refused[:5]) or "It holds no file."
+        raise Refused(f"No member of this archive can become a table. {reasons}")
 
 
 def _decode_text(source: Source) -> Decoded:

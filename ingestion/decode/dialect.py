@@ -51,7 +51,7 @@ def find_dialect(sample: str, *, is_whole: bool) -> Dialect | None:
     believed = [
         one for one in (_read(lines, separator, skipped, is_whole) for separator in candidates) if _believe(one)
     ]
-    best = max(believed, key=lambda reading: (round(reading.share, 2), reading.width), default=None)
+    best = max(believed, key=_merit, default=None)
     best = best or _read(lines, None, skipped, is_whole)
     return _lay_out(best, lines) if best.records else None
 
@@ -64,6 +64,15 @@ def _read(lines: Sequence[str], separator: str | None, skipped: int, is_whole: b
     widths = Counter(len(record.fields) for record in records)
     width, count = widths.most_common(1)[0] if widths else (0, 0)  # the first seen, among equals
     return _Reading(separator, records, width, count / max(1, len(records)))
+
+
+def _merit(reading: _Reading) -> tuple[float, bool, int]:
+    """Rank a reading: the share of its width, then whether its header has it too, then how many columns it gives.
+
+    The header tells a separator from a decimal comma, or from a pair of coordinates, that stands in every row.
+    """
+    starts_well = all(len(record.fields) == reading.width for record in reading.records[:3])
+    return round(reading.share, 1), starts_well, reading.width
 
 
 def _believe(reading: _Reading) -> bool:

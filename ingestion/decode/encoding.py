@@ -74,13 +74,13 @@ def find_encoding(path: Path) -> Encoding:
             return Encoding(name, len(mark))
     bom_bytes = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     if is_utf8(path):
-        unmarked = None if bom_bytes else _unmarked_utf16(head)
+        unmarked = None if bom_bytes else unmarked_utf16(head)
         return Encoding(unmarked or ("utf-8-sig" if bom_bytes else "utf-8"), bom_bytes)
-    unmarked = _unmarked_utf16(head)
+    unmarked = unmarked_utf16(head)
     return Encoding(unmarked) if unmarked else Encoding(_score_file(path), bom_bytes)
 
 
-def _unmarked_utf16(head: bytes) -> str | None:
+def unmarked_utf16(head: bytes) -> str | None:
     """UTF-16 without its mark: French text then has a NUL in nearly every other byte."""
     half = len(head) // 2
     if half < 2:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ingestion.decode.encoding import unmarked_utf16
+
 GZIP, ZIP, TEXT = "gzip", "zip", "text"
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -53,8 +55,11 @@ def kind_of_bytes(head: bytes) -> str:
         return "tar archive"
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
         return TEXT
+    if unmarked_utf16(head):
+        return TEXT
     controls = len(head) - len(head.translate(None, _CONTROLS))
-    return "binary file of an unknown kind" if controls > 0.05 * len(head) else TEXT
+    is_binary = controls > 0.05 * len(head) or head.count(0) > 0.3 * len(head)
+    return "binary file of an unknown kind" if is_binary else TEXT
 
 
 def kind_of_archive(names: list[str]) -> str | None:

@@ -62,7 +62,9 @@ REFUSED = {
     "gzip in gzip": (gzip.compress(gzip.compress(CSV)), "archive within"),
     "gzip of HTML": (gzip.compress(b"<html></html>"), "HTML"),
     "ZIP that is cut": (zipped({"a.csv": CSV})[:-9], "ZIP"),
-    "ZIP of nothing": (zipped({}), "No member"),
+    "ZIP of nothing": (zipped({}), "holds no file"),
+    "ZIP of a PDF": (zipped({"a.pdf": b"%PDF-1"}), "a.pdf: This is a PDF"),
+    "dbf": (b"\x03\x7b\x05\x0d" + bytes(60) + b"NOM" + bytes(40), "binary"),
     "JSON that is cut": (b'[{"a":1},{"a"', "begins as JSON"),
 }
 

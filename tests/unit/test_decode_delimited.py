@@ -300,6 +300,23 @@ def test_readers_agree_on_any_text_and_lose_no_line(lines: list[str], tmp_path: 
         assert number in {1, *covered} or line.strip("\r\n") == ""
 
 
+DIALECTS = {
+    "decimal commas in every row": (["a;b", *["1,5;2,5"] * 400], ";", 1),
+    "pairs of coordinates in every row": (["id,nom,xy", *["1,x,48.8;2.3"] * 400], ",", 1),
+    "title with a comma, over one decimal a row": (["Titre, du rapport", "a;b;c", *["1;2;3,5"] * 400], ";", 2),
+    "some ragged rows and one decimal a row": (["a;b;c", *["1;2;3,5"] * 300, *["1;2,5"] * 9], ";", 1),
+    "lists in a cell": (["date,nom,zones", *["1,x,a|b", "2,y,a"] * 200], ",", 1),
+}
+
+
+@pytest.mark.parametrize(("lines", "separator", "header_line"), DIALECTS.values(), ids=DIALECTS)
+def test_dialect_is_the_publishers(lines: list[str], separator: str, header_line: int) -> None:
+    dialect = find_dialect("\n".join(lines), is_whole=True)
+
+    assert dialect is not None
+    assert (dialect.separator, dialect.header_line) == (separator, header_line)
+
+
 def test_dialect_keeps_the_cut_record_of_a_sample_out_of_its_judgment() -> None:
     dialect = find_dialect("a;b\n1;2\n3;4\n5", is_whole=False)
 
