@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -262,3 +264,7 @@ def _line_of(text: str, location: tuple[Any, ...]) -> int:
             node = node.value[part]
             line = node.start_mark.line + 1
     return line
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
