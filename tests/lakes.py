@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from catalog.iceberg import BRONZE
 from catalog.session import open_session
 from catalog.settings import Settings
+from catalog.storage import raw_store
+from ingestion.raw import MANIFEST_SUFFIX
 
 # What two runs of the same thing may differ in: when, by which run, in which snapshot, on which port.
 PASSING = {"_loaded_at", "run_id", "loaded_at", "snapshot_id", "started_at", "finished_at", "source_url", "detected_at"}
@@ -65,10 +66,11 @@ def content_of(settings: Settings) -> dict[str, Any]:
                 found[f"{schema}.{name}"] = _hash(session, f'{schema}."{name}"')
         for name in ("extractions", "loads", "rejects", "schema_changes"):
             found[f"ops.{name}"] = _rows(session, f"ops.{name}")
-    root = Path(settings.raw_root)
-    files = [path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.endswith(".manifest.json")]
-    found["raw"] = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    found["manifests"] = [str(path.relative_to(root)) for path in sorted(root.rglob("*.manifest.json"))]
+    store = raw_store(settings)
+    keys = store.keys("")
+    found["manifests"] = [key for key in keys if key.endswith(MANIFEST_SUFFIX)]
+    files = [key for key in keys if not key.endswith(MANIFEST_SUFFIX)]
+    found["raw"] = {key: hashlib.sha256(store.read_bytes(key)).hexdigest() for key in files}
     return found
 
 
