@@ -8,7 +8,9 @@ ends lines with a bare CR, is called irregular: only `records` can read it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 QUOTE, LF, CR = b'"\n\r'
+HALVED_FROM_BYTES = 1 << 23
 CHUNK_BYTES = 1 << 18  # the arrays of one chunk stay in the processor's cache
 
 Bits: TypeAlias = NDArray[np.uint64]
@@ -36,6 +39,7 @@ class Structure:
         ragged: one line per other record: start and end byte, physical line, number of fields.
         blanks: start and end byte of each blank line.
         shifts: pairs (row, shift) sorted by row: from that row on, physical line = row + shift.
+        next_line: physical line after the last record.
         is_quoted: whether any quote was seen.
     """
 
@@ -43,6 +47,7 @@ class Structure:
     ragged: Integers
     blanks: Integers
     shifts: Integers
+    next_line: int
     is_quoted: bool
 
 
@@ -59,18 +64,67 @@ class _Records:
 
 
 def measure(
-    path: Path, *, separator: bytes, width: int, offset: int, first_line: int, chunk_bytes: int = CHUNK_BYTES
+    path: Path,
+    *,
+    separator: bytes,
+    width: int,
+    offset: int,
+    first_line: int,
+    chunk_bytes: int = CHUNK_BYTES,
+    halved_from_bytes: int = HALVED_FROM_BYTES,
 ) -> Structure:
-    """Measure the records that stand from byte ``offset`` on.
+    """Measure the records that stand from byte ``offset`` on; a large file in two halves at once.
 
     Raises:
         IrregularText: when quotes or line ends do not follow RFC 4180.
     """
+    size = path.stat().st_size
+    part = partial(_measure_part, path, separator, width, chunk_bytes)
+    middle = _line_start(path, (offset + size) // 2) if size - offset >= halved_from_bytes else size
+    if middle >= size:
+        return part(offset, size, first_line)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(part, middle, size, 0)
+        try:
+            return _join(part(offset, middle, first_line), second.result())
+        except _SplitRecord:  # the middle is inside a record: what the second half was taken for does not count
+            return part(offset, size, first_line)
+
+
+class _SplitRecord(Exception):
+    """A part of the text ends inside a record."""
+
+
+def _line_start(path: Path, near: int) -> int:
+    """The first start of a line after a place, or the end of the file if none is near."""
+    with path.open("rb") as file:
+        file.seek(near)
+        line = file.readline(1 << 20)
+        return near + len(line) if line.endswith(b"\n") else path.stat().st_size
+
+
+def _join(first: Structure, second: Structure) -> Structure:
+    """Join the measures of two parts; the lines of the second were counted from 0."""
+    ragged = second.ragged + np.array([0, 0, first.next_line, 0])
+    shifts = second.shifts + np.array([first.rows, first.next_line - first.rows])
+    return Structure(
+        first.rows + second.rows,
+        np.concatenate([first.ragged, ragged]),
+        np.concatenate([first.blanks, second.blanks]),
+        _compact(np.concatenate([first.shifts, shifts])),
+        first.next_line + second.next_line,
+        first.is_quoted or second.is_quoted,
+    )
+
+
+def _measure_part(
+    path: Path, separator: bytes, width: int, chunk_bytes: int, offset: int, stop: int, first_line: int
+) -> Structure:
     rows, line, is_quoted = 0, first_line, False
     ragged: list[Integers] = [np.empty((0, 4), np.int64)]
     blanks: list[Integers] = [np.empty((0, 2), np.int64)]
     shifts: list[Integers] = [np.array([[0, first_line]], np.int64)]
-    for base, records in _chunks(path, offset, chunk_bytes, separator):
+    for base, records in _chunks(path, offset, stop, chunk_bytes, separator):
         is_quoted = is_quoted or records.is_quoted
         count = len(records.starts)
         good = (records.fields == width) & ~records.blank
@@ -91,7 +145,8 @@ def measure(
             rows += len(numbers)
         else:
             rows, line = rows + count, line + count
-    return Structure(rows, np.concatenate(ragged), np.concatenate(blanks), _compact(np.concatenate(shifts)), is_quoted)
+    found = _compact(np.concatenate(shifts))
+    return Structure(rows, np.concatenate(ragged), np.concatenate(blanks), found, line, is_quoted)
 
 
 def _changes(numbers: Integers, shifts: Integers, last: int) -> Integers:
@@ -106,23 +161,26 @@ def _compact(shifts: Integers) -> Integers:
     return kept[changed]
 
 
-def _chunks(path: Path, offset: int, chunk_bytes: int, separator: bytes) -> Iterator[tuple[int, _Records]]:
-    """Measure the file a chunk at a time: the records that end in it, and the byte they are counted from."""
+def _chunks(path: Path, offset: int, stop: int, chunk_bytes: int, separator: bytes) -> Iterator[tuple[int, _Records]]:
+    """Measure a part of the file a chunk at a time: the records that end in it, and the byte they are counted from."""
     rest = b""
     with path.open("rb") as file:
         file.seek(offset)
-        while block := file.read(max(chunk_bytes, len(rest))):  # doubling, for a record longer than a chunk
+        while block := file.read(min(max(chunk_bytes, len(rest)), stop - file.tell())):  # doubles over a long record
             chunk = rest + block
             records = _records(chunk, separator)
             rest = chunk
             if records is not None:
                 yield offset, records
                 rest, offset = chunk[records.ends[-1] :], offset + int(records.ends[-1])
-    if rest:
-        last = None if rest.endswith(b"\r") else _records(rest + b"\n", separator)
-        if last is None:  # a last line that ends in CR alone, or a quote never closed
-            raise IrregularText
-        yield offset, last
+    if not rest:
+        return
+    if stop < path.stat().st_size:
+        raise _SplitRecord
+    last = None if rest.endswith(b"\r") else _records(rest + b"\n", separator)
+    if last is None:  # a last line that ends in CR alone, or a quote never closed
+        raise IrregularText
+    yield offset, last
 
 
 def _records(chunk: bytes, separator: bytes) -> _Records | None:

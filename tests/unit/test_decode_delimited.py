@@ -16,7 +16,7 @@ from catalog.names import column_names
 from ingestion.decode import DecodedTable, decode
 from ingestion.decode.dialect import find_dialect
 from ingestion.decode.records import RecordReader
-from ingestion.decode.structure import IrregularText, measure
+from ingestion.decode.structure import IrregularText, Structure, measure
 
 Rows = list[tuple[int, list[str]]]
 
@@ -202,16 +202,42 @@ CUT = b'a;b\n1;2\r\n"3\n3";4\r\n\r\n5\n"6""";";"\n' + b'7;"' + b"x\n" * 40 + b'"
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 8, 13, 64, 1000])
-def test_measure_does_not_depend_on_the_chunks(chunk_bytes: int, tmp_path: Path) -> None:
-    path = tmp_path / "cut.csv"
-    path.write_bytes(CUT)
-    found = measure(path, separator=b";", width=2, offset=4, first_line=2, chunk_bytes=chunk_bytes)
+@pytest.mark.parametrize("halved_from_bytes", [0, 1000], ids=["halves", "whole"])
+def test_measure_does_not_depend_on_the_chunks(halved_from_bytes: int, chunk_bytes: int, tmp_path: Path) -> None:
+    found = measured(tmp_path, CUT, chunk_bytes=chunk_bytes, halved_from_bytes=halved_from_bytes)
 
+    assert found is not None
     assert found.rows == 5
     assert found.ragged.tolist() == [[20, 22, 6, 1]]
     assert found.blanks.tolist() == [[18, 20]]
     line_of = found.shifts[np.searchsorted(found.shifts[:, 0], range(5), side="right") - 1, 1] + range(5)
     assert line_of.tolist() == [2, 3, 7, 8, 49]
+
+
+def measured(path: Path, content: bytes, **sizes: int) -> Structure | None:
+    file = path / "measured.csv"
+    file.write_bytes(content)
+    try:
+        return measure(file, separator=b";", width=2, offset=4, first_line=2, **sizes)
+    except IrregularText:
+        return None
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(st.sampled_from(["1;2\n", "1\n", "\n", '"a\n";1\r\n', '"', "\r\n", '1;"\n\n"\n']), max_size=12))
+def test_halves_give_the_measure_of_the_whole(pieces: list[str], tmp_path: Path) -> None:
+    content = "".join(["a;b\n", *pieces]).encode()
+    halves, whole = (measured(tmp_path, content, halved_from_bytes=size) for size in (0, 1000))
+
+    if halves is None or whole is None:
+        assert halves is whole
+        return
+    assert (halves.rows, halves.next_line, halves.is_quoted) == (whole.rows, whole.next_line, whole.is_quoted)
+    assert halves.ragged.tolist() == whole.ragged.tolist()
+    assert halves.blanks.tolist() == whole.blanks.tolist()
+    rows = range(whole.rows)
+    shifts = [found.shifts[np.searchsorted(found.shifts[:, 0], rows, side="right") - 1, 1] for found in (halves, whole)]
+    assert shifts[0].tolist() == shifts[1].tolist()
 
 
 IRREGULAR = {

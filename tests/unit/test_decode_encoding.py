@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import Refused
-from ingestion.decode.encoding import CHUNK_BYTES, TABLES, find_encoding, is_utf8
+from ingestion.decode.encoding import CHUNK_BYTES, HALVED_FROM_BYTES, TABLES, find_encoding, is_utf8
 from ingestion.decode.table import Source
 from ingestion.decode.text import open_text
 
@@ -70,6 +70,15 @@ def test_character_at_the_edge_of_a_block_is_whole(encoding: str, shift: int, tm
     expected = text + "é" if encoding == "utf-8+strays" else text
 
     assert read(tmp_path, content)[1] == expected
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_large_file_is_checked_to_its_last_byte(shift: int, tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    sound = b"x" * shift + "é🚲".encode() * (HALVED_FROM_BYTES // 6 + 1)
+    for content, expected in ((sound, True), (sound + b"\xe9", False), (b"\xe9" + sound, False), (sound[:-1], False)):
+        path.write_bytes(content)
+        assert is_utf8(path) is expected
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
