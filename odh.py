@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+import api.cli
 import catalog.cli
 import ingestion.cli
 from catalog.errors import OdhError, UsageError
@@ -15,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for component in (ingestion.cli, catalog.cli):
+for component in (ingestion.cli, catalog.cli, api.cli):
     component.register(app)
 
 

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.tables import Layer
 from catalog.errors import OdhError, TransientError, UnknownName, UsageError
@@ -45,7 +46,36 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(duckdb.IOException, _on_unreadable)
-    app.add_exception_handler(Exception, _on_failure)
+    app.add_exception_handler(OSError, _on_unreadable)
+    app.add_middleware(AnswerFailures)
+
+
+class AnswerFailures:
+    """Answers what no handler took.
+
+    A handler of ``Exception`` would not do: Starlette raises the error again after it, and the server then cuts the
+    connection, which the client may be using for its next request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and answer 500 if that fails before an answer began."""
+        has_begun = False
+
+        async def watch(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception as error:
+            if has_begun or scope["type"] != "http":  # half an answer is out: only a cut connection tells
+                raise
+            answer = await _on_failure(Request(scope), error)
+            await answer(scope, receive, send)
 
 
 async def _on_refusal(request: Request, error: Exception) -> JSONResponse:
@@ -93,8 +123,8 @@ async def _on_unreadable(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_failure(request: Request, error: Exception) -> JSONResponse:
-    """A fault of ours; the server logs its trace, the client is told nothing of the inside."""
-    log.error("request_failed", method=request.method, path=request.url.path, error=type(error).__name__)
+    """A fault of ours: its trace goes to the log, and the client is told nothing of the inside."""
+    log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
     detail = "The gateway failed on this request. Try again; if it lasts, report the address and the time."
     return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, None, "Internal error", detail)
 
