@@ -110,6 +110,14 @@ class Ledger:
         with self.begin() as connection:
             return list(connection.execute(sa.select(schema.loads).where(mine, c.extraction_date == newest)))
 
+    def following_load(self, table_name: str, resource_id: str, after: date) -> sa.Row[Any] | None:
+        """The first load, loaded or unchanged, of a resource's extractions after a date."""
+        c = schema.loads.c
+        mine = (c.table_name == table_name, c.resource_id == resource_id, c.extraction_date > after)
+        known = sa.select(schema.loads).where(*mine, c.status.in_(("loaded", "unchanged")))
+        with self.begin() as connection:
+            return connection.execute(known.order_by(c.extraction_date).limit(1)).first()
+
     def replace_loads(self, loads: Sequence[Row], rejects: Iterable[Row], changes: Sequence[Row]) -> None:
         """Write the loads of whole resources with all that came with them, replacing what was there, in one step."""
         with self.begin() as connection:
@@ -125,15 +133,13 @@ class Ledger:
             for table, rows in ((schema.loads, loads), (schema.rejects, rejects), (schema.schema_changes, changes)):
                 _insert(connection, table, rows)
 
-    def finish_loads(self, table_name: str, extraction_date: date, snapshot_id: int | None) -> None:
-        """Mark a table's pending loads of one extraction as loaded by a snapshot."""
+    def finish_loads(self, run_id: str, table_name: str, extraction_date: date, snapshot_id: int | None) -> None:
+        """Mark the loads a run left pending, of one table and extraction, as loaded by a snapshot."""
         c = schema.loads.c
+        mine = (c.run_id == run_id, c.table_name == table_name, c.extraction_date == extraction_date)
+        ended = schema.loads.update().where(*mine, c.status == "pending")
         with self.begin() as connection:
-            connection.execute(
-                schema.loads.update()
-                .where(c.table_name == table_name, c.extraction_date == extraction_date, c.status == "pending")
-                .values(status="loaded", snapshot_id=snapshot_id)
-            )
+            connection.execute(ended.values(status="loaded", snapshot_id=snapshot_id))
 
     def record_quality(self, results: Sequence[Row]) -> None:
         """Record the results of tests."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ class BronzeLoader:
             elif not known:
                 fresh.append(manifest)
         try:
+            outcomes += self._load_later(feed, table, name, fresh)
             return outcomes + (self._load_fresh(feed, table, name, fresh) if fresh else [])
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
@@ -91,6 +93,19 @@ class BronzeLoader:
         load = Load(feed.feed, name, manifest.resource_id, manifest.file_name, "", "unchanged")
         self.ledger.replace_loads([self._row(manifest, load, {})], [], [])
         return load
+
+    def _load_later(self, feed: Feed, table: FeedTable, name: str, manifests: Sequence[Manifest]) -> list[Load]:
+        """Load the extractions that were left out as unchanged since one older than what is now to be loaded.
+
+        Else what comes late would pass for the newest. They go first: a crash in between then does no harm.
+        """
+        loads: list[Load] = []
+        for manifest in manifests:
+            later = self.ledger.following_load(name, manifest.resource_id, manifest.extraction_date)
+            if later and later.status == "unchanged" and later.source_sha256 != manifest.sha256:
+                kept = self.raw.manifest(feed.feed, later.extraction_date, manifest.resource_id)
+                loads += self._load_fresh(feed, table, name, [kept]) if kept else []
+        return loads
 
     def _load_fresh(self, feed: Feed, table: FeedTable, name: str, manifests: Sequence[Manifest]) -> list[Load]:
         day = manifests[0].extraction_date
@@ -107,11 +122,13 @@ class BronzeLoader:
                 one.tables, one.files = [], []
         loads = [load for one in decoded for load in self._outcomes(feed, name, one)]
         self._record_pending(decoded, loads)
-        absent = [one for one in decoded if not self.lakehouse.holds(iceberg, one.manifest.resource_id, day)]
+        absent = [
+            one for one in decoded if one.files and not self.lakehouse.holds(iceberg, one.manifest.resource_id, day)
+        ]
         summary = {SOURCES_PROPERTY: json.dumps([_source(one.manifest) for one in absent]), "odh.run_id": self.run_id}
         files = [file for one in absent for file in one.files]
         snapshot_id = self.lakehouse.append_files(iceberg, files, day.isoformat(), summary)
-        self.ledger.finish_loads(name, day, snapshot_id)
+        self.ledger.finish_loads(self.run_id, name, day, snapshot_id)
         log.info("bronze_loaded", table=name, files=len(files), rows=sum(load.rows_loaded for load in loads))
         return loads
 
@@ -120,15 +137,22 @@ class BronzeLoader:
         scratch = self.scratch / manifest.resource_id
         scratch.mkdir(parents=True, exist_ok=True)
         declared = manifest.portal.get("format")
+        names: Counter[str | None] = Counter()
         try:
             path = self.raw.local_file(manifest, self.scratch)
             for found in decode(path, file_name=manifest.file_name, declared_format=declared, scratch=scratch):
+                names[found.member] += 1
                 if not table.accepts_member(found.member):
                     continue
+                if names[found.member] > 1:  # an archive may hold a name twice
+                    found = replace(found, member=f"{found.member} ({names[found.member]})")
                 if isinstance(found, RefusedMember):
                     result.refused.append(found)
                 else:
                     result.tables.append(found)
+            if not result.tables and not result.refused:
+                held = ", ".join(str(member) for member in names)
+                raise Refused(f"No member matches 'members' ({table.members}) of the feed file. It holds: {held}.")
         except Refused as error:
             result.tables, result.refused = [], [RefusedMember(None, str(error))]
         return result

@@ -81,7 +81,9 @@ def test_loads_replace_all_that_came_with_them(ledger: Ledger) -> None:
 def test_pending_loads_do_not_count_as_loaded(ledger: Ledger) -> None:
     ledger.replace_loads([load()], [], [])
     assert ledger.loaded_members("f__t", "r", DAY) == []
-    ledger.finish_loads("f__t", DAY, 77)
+    ledger.finish_loads("another run", "f__t", DAY, 76)
+    assert ledger.loaded_members("f__t", "r", DAY) == []
+    ledger.finish_loads("x", "f__t", DAY, 77)
     assert [row.snapshot_id for row in ledger.loaded_members("f__t", "r", DAY)] == [77]
 
 
