@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from pydantic import BeforeValidator
 
 from api import models, problems
 from api.grammar import parse_query, refuse_unknown
@@ -78,7 +79,9 @@ def _tables(request: Request) -> Tables:
 
 
 TablesDep = Annotated[Tables, Depends(_tables)]
-AsOf = Annotated[date | None, Query(description="the state as released by that day; for raw, extracted by it")]
+# Pydantic would read a bare number as seconds since 1970
+Day = Annotated[date, BeforeValidator(date.fromisoformat)]
+AsOf = Annotated[Day | None, Query(description="the state as released by that day; for raw, extracted by it")]
 
 
 def _only_as_of(request: Request) -> None:

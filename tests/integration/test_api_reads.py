@@ -345,6 +345,7 @@ def test_an_unknown_address_is_a_404_with_the_nearest(client: httpx.Client, path
         ({"page": str(10**30)}, "page="),
         ({"page": "one"}, "page='one'"),
         ({"as_of": "yesterday"}, "as_of='yesterday'"),
+        ({"as_of": "0"}, "as_of='0'"),
         ({"cursor": "x"}, "There is no parameter named 'cursor'"),
         ({"departement__groupby": ""}, "There is no operator named 'groupby'"),
         ({"departement__sort": "asc; drop table x"}, "write departement__sort=asc"),
