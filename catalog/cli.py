@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -190,7 +191,8 @@ def stats(json: Json = False) -> None:
     from catalog.terminal import console, print_json, print_table, size
 
     settings = load_settings()
-    found = collect_stats(settings, Ledger(settings), Lakehouse(settings))
+    with closing(Ledger(settings)) as ledger, closing(Lakehouse(settings)) as lakehouse:
+        found = collect_stats(settings, ledger, lakehouse)
     if json:
         print_json(found)
         return

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,12 +23,23 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.types import DateType, IcebergType, LongType, NestedField, StringType, TimestamptzType
+from pyiceberg.types import (
+    DateType,
+    IcebergType,
+    ListType,
+    LongType,
+    MapType,
+    NestedField,
+    StringType,
+    StructType,
+    TimestamptzType,
+)
 
 from catalog.errors import UnknownName
 from catalog.settings import Settings
 from catalog.storage import Store, warehouse_store
 
+FieldIds = dict[str, "int | FieldIds"]
 BRONZE, SILVER, GOLD = LAYERS = ("bronze", "silver", "gold")
 STAGING = "staging"  # the branch a release is written on before it is published
 LINEAGE: dict[str, IcebergType] = {
@@ -76,6 +88,10 @@ class Lakehouse:
                 self.catalog.create_namespace_if_not_exists(layer)
             except NamespaceAlreadyExistsError:  # another process made it meanwhile
                 continue
+
+    def close(self) -> None:
+        """Close the catalogue's connections."""
+        self.catalog.close()
 
     def names(self, layer: str) -> list[str]:
         """Names of a layer's tables."""
@@ -241,9 +257,23 @@ def arrow_schema(table: Table, columns: Iterable[str]) -> pa.Schema:
     return pa.schema([whole.field(column) for column in columns])
 
 
-def field_ids(table: Table) -> dict[str, int]:
-    """Iceberg field id of each column."""
-    return {field.name: field.field_id for field in table.schema().fields}
+def field_ids(table: Table) -> FieldIds:
+    """Iceberg field id of each column; a column with parts has theirs too, in the form DuckDB's COPY takes."""
+    return {field.name: _ids_of(field) for field in table.schema().fields}
+
+
+def _ids_of(field: NestedField) -> int | FieldIds:
+    """A field id, with those of its parts: without them, readers find nothing in a list or a struct."""
+    match field.field_type:
+        case StructType(fields=parts):
+            named = {part.name: part for part in parts}
+        case ListType(element_field=element):
+            named = {"element": element}
+        case MapType(key_field=key, value_field=value):
+            named = {"key": key, "value": value}
+        case _:
+            return field.field_id
+    return {"__duckdb_field_id": field.field_id, **{name: _ids_of(part) for name, part in named.items()}}
 
 
 def _pin(layer: str, name: str, table: Table) -> Pin:
@@ -264,6 +294,10 @@ def _evolve(table: Table, schema: pa.Schema, docs: Mapping[str, str]) -> None:
     if new:
         with table.update_schema() as update:
             update.union_by_name(pa.schema([wanted[name] for name in new]))
+    if [field.name for field in table.schema().fields] != list(wanted):
+        with table.update_schema() as update:
+            for before, name in pairwise(wanted):
+                update.move_after(name, before)
     described = {field.name: field.doc for field in table.schema().fields}
     if stale := [name for name, doc in docs.items() if name in wanted and described.get(name) != doc]:
         with table.update_schema() as update:
@@ -272,8 +306,20 @@ def _evolve(table: Table, schema: pa.Schema, docs: Mapping[str, str]) -> None:
 
 
 def _same_type(left: pa.DataType, right: pa.DataType) -> bool:
+    """Whether two types are one to Iceberg, which knows no large and small text, bytes and lists."""
+
     def plain(type_: pa.DataType) -> pa.DataType:
-        return pa.large_string() if pa.types.is_string(type_) else type_
+        if pa.types.is_string(type_):
+            return pa.large_string()
+        if pa.types.is_binary(type_):
+            return pa.large_binary()
+        if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+            return pa.large_list(plain(type_.value_type))
+        if pa.types.is_map(type_):
+            return pa.map_(plain(type_.key_type), plain(type_.item_type))
+        if pa.types.is_struct(type_):
+            return pa.struct([(part.name, plain(part.type)) for part in type_])
+        return type_
 
     return bool(plain(left) == plain(right))
 

@@ -53,4 +53,5 @@ def recorded_run(command: str, feeds: Sequence[str], extraction_date: date) -> I
     else:
         ledger.finish_run(run_id, "failed" if run.errors else "succeeded", "\n".join(run.errors) or None)
     finally:
+        run.lakehouse.close()
         ledger.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -163,15 +163,12 @@ class Session:
 @contextmanager
 def open_session(settings: Settings, as_of: date | None = None) -> Iterator[Session]:
     """Open the catalogue, the ledger and a session over them."""
-    ledger = Ledger(settings)
-    try:
-        session = Session(settings, Lakehouse(settings), ledger, as_of)
-        try:
-            yield session
-        finally:
-            session.close()
-    finally:
-        ledger.close()
+    with (
+        closing(Ledger(settings)) as ledger,
+        closing(Lakehouse(settings)) as lakehouse,
+        closing(Session(settings, lakehouse, ledger, as_of)) as session,
+    ):
+        yield session
 
 
 def _extension_file(name: str) -> Path:

@@ -154,7 +154,8 @@ class BronzeLoader:
                 held = ", ".join(str(member) for member in names)
                 raise Refused(f"No member matches 'members' ({table.members}) of the feed file. It holds: {held}.")
         except Refused as error:
-            result.tables, result.refused = [], [RefusedMember(None, str(error))]
+            result.tables = []  # a file is taken whole or not at all
+            result.refused.append(RefusedMember(None, str(error)))
         return result
 
     def _sink(self, manifest: Manifest, found: DecodedTable, iceberg: Any, loaded_at: datetime) -> Path:

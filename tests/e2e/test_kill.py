@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,10 @@ def finished(settings: Settings) -> dict[str, Any]:
     odh(settings, *RUN)
     assert sql(settings, "select count(*) from ops.loads where status = 'pending'") == [(0,)]
     assert sql(settings, "select distinct status from ops.releases") == [("published",)]
-    lakehouse = Lakehouse(settings)
-    for layer in ("silver", "gold"):
-        for name in lakehouse.names(layer):
-            assert STAGING not in lakehouse.table(layer, name).metadata.refs
+    with closing(Lakehouse(settings)) as lakehouse:
+        for layer in ("silver", "gold"):
+            for name in lakehouse.names(layer):
+                assert STAGING not in lakehouse.table(layer, name).metadata.refs
     return content_of(settings)
 
 

@@ -19,7 +19,7 @@ import services
 import sqlalchemy as sa
 from pyiceberg.catalog.sql import SqlCatalog
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.services
 
 TABLE = pa.table({"code_insee": ["01001", "2A004", "97105"], "population": [832, 71361, 10_000]})
 
