@@ -55,8 +55,13 @@ format: setup ## Rewrite the code in the house style
 check: lint test ## Exactly what CI runs
 
 .PHONY: dbt-docs
-dbt-docs: setup ## Build the site that documents silver and gold into dbt_project/target
-	@$(BIN)/odh build --docs dbt_project/target
+dbt-docs: setup ## Document silver and gold in one page, dbt_project/target/static_index.html
+	cd dbt_project && DO_NOT_TRACK=1 ../$(BIN)/dbt --quiet docs generate --static --empty-catalog --profiles-dir .
+	@echo "Open dbt_project/target/static_index.html"
+
+.PHONY: schema
+schema: setup ## Write catalog/feed.schema.json anew from the feed model
+	$(BIN)/python -m catalog.registry > catalog/feed.schema.json
 
 .PHONY: lock
 lock: setup ## Compile the locks anew from pyproject.toml
