@@ -31,6 +31,7 @@ from catalog.registry import Feed, Registry
 from catalog.releases import Release, ReleasedTable
 from catalog.session import create_view, prepare_connection, scan_sql
 from catalog.settings import Settings
+from catalog.storable import copy_to_parquet, storable_select
 
 log = structlog.get_logger()
 OnProgress = Callable[[str, int, int], None]  # domain, steps done, steps in all
@@ -151,18 +152,15 @@ class Builder:
     def _stage(self, connection: duckdb.DuckDBPyConnection, domain: str, model: Model) -> ReleasedTable:
         """Write one model on its table's staging branch, unless the current release has the same content."""
         relation = f"{quote_identifier(model.layer)}.{quote_identifier(model.name)}"
-        content = connection.execute(f"select * from {relation} limit 0").to_arrow_table().schema
+        select = storable_select(connection, relation)
+        content = connection.execute(f"{select} limit 0").to_arrow_table().schema
         rows, content_hash = _hash_content(connection, relation, content)
         previous = self.released.table(model.layer, model.name) if self.released else None
         if previous and previous.content_hash == content_hash:
             return ReleasedTable(previous.pin, domain, rows, content_hash)
         table = self.lakehouse.stage_table(model.layer, model.name, content, model.columns, model.description)
         file = self.workspace / f"{model.layer}-{model.name}.parquet"
-        listed = ", ".join(f"{quote_literal(name)}: {number}" for name, number in field_ids(table).items())
-        connection.execute(
-            f"copy {relation} to {quote_literal(str(file))} "
-            f"(format parquet, compression zstd, compression_level 1, field_ids {{{listed}}})"
-        )
+        copy_to_parquet(connection, select, field_ids(table), file)
         pin = self.lakehouse.replace_on_staging(table, [file], {"odh.run_id": self.run_id})
         return ReleasedTable(pin, domain, rows, content_hash)
 

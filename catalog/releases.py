@@ -68,7 +68,8 @@ def stage(
         added = connection.execute(schema.releases.insert().values(**values)).inserted_primary_key
         release_id = int(added[0]) if added else 0
         _write_fingerprints(connection, release_id, fingerprints)
-        connection.execute(schema.release_tables.insert(), [_as_row(release_id, table) for table in tables])
+        if tables:
+            connection.execute(schema.release_tables.insert(), [_as_row(release_id, table) for table in tables])
     return Release(release_id, extraction_date, tuple(tables), fingerprints)
 
 
