@@ -76,6 +76,11 @@ class Ledger:
         with self.begin() as connection:
             connection.execute(ended.values(status=status, finished_at=utc_now(), error=error))
 
+    def running_runs(self) -> set[str]:
+        """Ids of the runs that have not ended."""
+        with self.begin() as connection:
+            return set(connection.scalars(sa.select(schema.runs.c.run_id).where(schema.runs.c.status == "running")))
+
     # Extractions and loads
 
     def record_extraction(self, **values: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ def recorded_run(command: str, feeds: Sequence[str], extraction_date: date) -> I
     chosen = registry.select(feeds)
     ledger = Ledger(settings)
     run_id = ledger.start_run(command, [feed.feed for feed in chosen], extraction_date)
+    _sweep(settings, ledger.running_runs())
     run = Run(run_id, settings, registry, chosen, extraction_date, ledger, Lakehouse(settings))
     try:
         with structlog.contextvars.bound_contextvars(run_id=run_id):
@@ -53,5 +55,13 @@ def recorded_run(command: str, feeds: Sequence[str], extraction_date: date) -> I
     else:
         ledger.finish_run(run_id, "failed" if run.errors else "succeeded", "\n".join(run.errors) or None)
     finally:
+        shutil.rmtree(settings.scratch / run_id, ignore_errors=True)
         run.lakehouse.close()
         ledger.close()
+
+
+def _sweep(settings: Settings, running: set[str]) -> None:
+    """Remove what runs that were killed left on its way."""
+    for folder in settings.scratch.iterdir() if settings.scratch.exists() else ():
+        if folder.name not in running:
+            shutil.rmtree(folder, ignore_errors=True)

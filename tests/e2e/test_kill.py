@@ -62,6 +62,7 @@ def finished(settings: Settings) -> dict[str, Any]:
     odh(settings, *RUN)
     assert sql(settings, "select count(*) from ops.loads where status = 'pending'") == [(0,)]
     assert sql(settings, "select distinct status from ops.releases") == [("published",)]
+    assert not list(settings.scratch.iterdir())
     with closing(Lakehouse(settings)) as lakehouse:
         for layer in ("silver", "gold"):
             for name in lakehouse.names(layer):
