@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import structlog
 import typer
 
 import api.cli
@@ -27,6 +28,10 @@ def main() -> None:
     except OdhError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
+    except Exception as error:
+        structlog.get_logger().exception("command_crashed")
+        sys.stderr.write(f"error: unexpected {type(error).__name__}: {error}\n")
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -72,6 +72,9 @@ class Syncer:
                 self._load(feed, manifests, result, on_progress)
         except OdhError as error:
             self._fail(feed, extraction_date, WHOLE_DATASET, str(error), result)
+        except Exception as error:  # a feed is a task: whatever ends it must not end the others
+            log.exception("feed_crashed")
+            self._fail(feed, extraction_date, WHOLE_DATASET, f"unexpected {type(error).__name__}: {error}", result)
         finally:
             structlog.contextvars.unbind_contextvars("feed", "extraction_date")
         return result
@@ -89,9 +92,9 @@ class Syncer:
             self._fail(feed, day, WHOLE_DATASET, reason, result)
         manifests: list[Manifest] = []
         for number, (dataset, resource) in enumerate(found):
-            on_progress(f"{feed.feed}: {resource.title}", number, len(found))
+            on_bytes = _bytes_shown(f"{feed.feed}: {resource.title}", number, len(found), on_progress)
             try:
-                manifests.append(self._extract_one(feed, day, dataset, resource, result))
+                manifests.append(self._extract_one(feed, day, dataset, resource, result, on_bytes))
             except OdhError as error:
                 self._fail(feed, day, resource.id, f"{resource.title}: {error}", result, resource)
         on_progress(feed.feed, len(found), len(found))
@@ -104,10 +107,18 @@ class Syncer:
         if source.search is not None:
             yield from self.portal.search(**source.search.model_dump())
 
-    def _extract_one(self, feed: Feed, day: date, dataset: Dataset, resource: Resource, result: FeedResult) -> Manifest:
+    def _extract_one(
+        self,
+        feed: Feed,
+        day: date,
+        dataset: Dataset,
+        resource: Resource,
+        result: FeedResult,
+        on_bytes: Callable[[int], None],
+    ) -> Manifest:
         scratch = self.settings.scratch / self.run_id
         scratch.mkdir(parents=True, exist_ok=True)
-        manifest = self.raw.extract(feed.feed, dataset, resource, day, self.downloader, scratch)
+        manifest = self.raw.extract(feed.feed, dataset, resource, day, self.downloader, scratch, on_bytes)
         table = feed.table_of(manifest.title, manifest.file_name)
         self.ledger.record_extraction(
             feed=feed.feed,
@@ -160,3 +171,16 @@ class Syncer:
             source_url=resource.url if resource else None,
             finished_at=utc_now(),
         )
+
+
+def _bytes_shown(what: str, number: int, total: int, on_progress: OnProgress) -> Callable[[int], None]:
+    """Progress of one download within the progress of its feed."""
+    received = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal received
+        received += count
+        on_progress(f"{what} {received / 1e6:.1f} MB", number, total)
+
+    on_progress(what, number, total)
+    return on_bytes
