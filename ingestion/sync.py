@@ -12,7 +12,7 @@ from datetime import date
 import structlog
 
 from catalog.clock import utc_now
-from catalog.errors import OdhError
+from catalog.errors import LakeBusy, OdhError
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
@@ -70,6 +70,8 @@ class Syncer:
             with exclusive(self.settings, self.ledger, f"feed-{feed.feed}"):
                 manifests = self._extract(feed, extraction_date, result, on_progress)
                 self._load(feed, manifests, result, on_progress)
+        except LakeBusy as error:  # another process looks at this feed: its extraction has not failed
+            result.errors.append(str(error))
         except OdhError as error:
             self._fail(feed, extraction_date, WHOLE_DATASET, str(error), result)
         except Exception as error:  # a feed is a task: whatever ends it must not end the others
