@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
@@ -26,7 +26,7 @@ from catalog.errors import BuildFailed
 from catalog.iceberg import BRONZE, LAYERS, Lakehouse, field_ids
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
-from catalog.names import quote_identifier, quote_literal
+from catalog.names import quote_identifier
 from catalog.registry import Feed, Registry
 from catalog.releases import Release, ReleasedTable
 from catalog.session import create_view, prepare_connection, scan_sql
@@ -83,12 +83,14 @@ class Builder:
         Raises:
             LakeBusy: another build is on.
         """
-        wanted = dict.fromkeys(feed.domain for feed in feeds)
+        fed = {feed.domain for feed in feeds}
+        wanted = [domain for domain in self.registry.domains() if domain in fed]
         with exclusive(self.settings, self.ledger, "build"):
             for release_id in releases.finish_staged(self.ledger, self.lakehouse):
                 log.info("release_finished", release_id=release_id)
             self.released = releases.current_release(self.ledger)
-            fingerprints = self._fingerprints()
+            inputs = self._inputs()
+            fingerprints = self._fingerprints(inputs)
             known = self.released.fingerprints if self.released else {}
             stale = [domain for domain in wanted if known.get(domain) != fingerprints[domain]]
             results = [DomainResult(domain, "unchanged") for domain in wanted if domain not in stale]
@@ -104,7 +106,7 @@ class Builder:
                     for domain, run in built.items()
                 }
             results += [self._result(domain, *runs[domain], tables.get(domain, [])) for domain in stale]
-            published = self._release(tables, fingerprints, extraction_date)
+            published = self._release(tables, self._fingerprints(inputs, built), extraction_date)
             shutil.rmtree(self.workspace, ignore_errors=True)
             return BuildResult(published, results)
 
@@ -201,23 +203,33 @@ class Builder:
         link.unlink(missing_ok=True)
         link.symlink_to(self.workspace.name)
 
-    def _fingerprints(self) -> dict[str, str]:
-        """A hash of all that each domain is made from: its bronze snapshots, the dbt project, the domains before it."""
+    def _inputs(self) -> dict[str, list[str]]:
+        """What each domain is made from beside other domains: the dbt project and its bronze snapshots."""
         project = _hash_folder(self.settings.dbt_project)
+        found: dict[str, list[str]] = {}
+        for domain, feeds in self.registry.domains().items():
+            pins = [self.lakehouse.pin(BRONZE, name) for feed in feeds for name in feed.bronze_names()]
+            found[domain] = [project, *(str(pin and pin.snapshot_id) for pin in pins)]
+        return found
+
+    def _fingerprints(self, inputs: Mapping[str, list[str]], built: Container[str] | None = None) -> dict[str, str]:
+        """A hash of all that each domain is made from: its inputs and the domains before it.
+
+        Args:
+            built: domains this build made; a domain after one that failed was made from its released tables, and so
+                is to be built again once that one passes. None means that all pass.
+        """
+        known = self.released.fingerprints if self.released else {}
         found: dict[str, str] = {}
         for domain, feeds in self.registry.domains().items():
-            names = [name for feed in feeds for name in feed.bronze_names()]
-            pins = [self.lakehouse.pin(BRONZE, name) for name in names]
             upstream = {self.registry.feeds[needed].domain for feed in feeds for needed in feed.depends_on} - {domain}
-            snapshots = [str(pin and pin.snapshot_id) for pin in pins]
-            parts = [project, *snapshots, *(found[name] for name in sorted(upstream))]
-            found[domain] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+            parts = [*inputs[domain], *(found[name] for name in sorted(upstream))]
+            made = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+            found[domain] = made if built is None or domain in built else known.get(domain, "")
         return found
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(self.database), config={"threads": self.settings.threads})
-        connection.execute("set timezone = 'UTC'")
-        connection.execute(f"set memory_limit = {quote_literal(self.settings.memory_limit)}")
         prepare_connection(connection, self.settings)
         return connection
 

@@ -173,9 +173,7 @@ def sql(
     from catalog.terminal import print_json, print_table
 
     with open_session(load_settings(), as_of.date() if as_of else None) as session:
-        cursor = session.execute(statement)
-        columns = [column[0] for column in cursor.description or []]
-        rows = cursor.fetchall() if columns else []
+        columns, rows = session.fetch(statement)
     if json or not sys.stdout.isatty():
         print_json({"columns": columns, "rows": rows})
     else:

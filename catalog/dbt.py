@@ -83,15 +83,17 @@ class Dbt:
         """Run the models, seeds and data tests of one domain.
 
         Raises:
-            BuildFailed: dbt ended before it ran anything, with its own words.
+            BuildFailed: dbt could not be started at all.
         """
         results_file = self.target / "run_results.json"
         results_file.unlink(missing_ok=True)
         selection = ["--select", f"tag:{domain}", "--indirect-selection", "buildable"]
         messages = self._run(["build", *selection, "--exclude-resource-type", "unit_test"], on_result)
+        manifest_file = self.target / "manifest.json"  # there as soon as the project was parsed
+        manifest = json.loads(manifest_file.read_text("utf-8")) if manifest_file.exists() else {"nodes": {}}
         if not results_file.exists():
-            raise BuildFailed(f"dbt could not start on domain {domain!r}: {' '.join(messages) or 'no message'}")
-        manifest = json.loads((self.target / "manifest.json").read_text("utf-8"))
+            said = " ".join(dict.fromkeys(messages)) or "it gave no reason"
+            return DbtRun(_models(manifest, domain), [], [f"dbt could not build domain {domain!r}: {said}"])
         return _read_run(manifest, json.loads(results_file.read_text("utf-8"))["results"], domain)
 
     def _run(self, command: list[str], on_result: OnResult | None = None) -> list[str]:
@@ -99,15 +101,19 @@ class Dbt:
         messages: list[str] = []
         if self._process is None:
             self._process = self._start()
-            messages += self._run(["parse"])
+            if unreadable := self._run(["parse"]):
+                return unreadable
             self._keep_parse()
         project, target = str(self.settings.dbt_project), str(self.target)
         options = ["--project-dir", project, "--profiles-dir", project, "--target-path", target, "--log-path", target]
         asked, answers = self._process.stdin, self._process.stdout
         if asked is None or answers is None:
             raise BuildFailed("the dbt process has no pipes")
-        asked.write(json.dumps([*command, *options, "--quiet", "--log-level-file", "none"]) + "\n")
-        asked.flush()
+        try:
+            asked.write(json.dumps([*command, *options, "--quiet", "--log-level-file", "none"]) + "\n")
+            asked.flush()
+        except BrokenPipeError:
+            return ["its process ended"]
         for line in answers:
             answer = json.loads(line)
             if answer.get("ended"):
@@ -129,15 +135,18 @@ class Dbt:
             "DBT_VERSION_CHECK": "false",
             "DO_NOT_TRACK": "1",
         }
-        return subprocess.Popen(
-            [sys.executable, str(project / "runner.py")],
-            cwd=project,  # the profile names its plugins' folder from there
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what matters comes back as answers
-            text=True,
-        )
+        try:
+            return subprocess.Popen(
+                [sys.executable, str(project / "runner.py")],
+                cwd=project,  # the profile names its plugins' folder from there
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # what matters comes back as answers
+                text=True,
+            )
+        except OSError as error:
+            raise BuildFailed(f"dbt cannot start in {project}: {error.strerror}. Check ODH_DBT_PROJECT.") from error
 
     def _seed_parse(self) -> None:
         """Give dbt what it parsed last time: it then reads only the files that changed (7 s less a build)."""
@@ -154,7 +163,7 @@ class Dbt:
 
 def _first_words(message: str, limit: int = 400) -> str:
     """What a message says before its traceback."""
-    words = message.split("Traceback (most recent call last)")[0].strip()
+    words = message.removeprefix("Encountered an error:\n").split("Traceback (most recent call last)")[0].strip()
     return words if len(words) <= limit else words[:limit] + "…"
 
 
@@ -166,8 +175,12 @@ def _read_run(manifest: Mapping[str, Any], results: list[Mapping[str, Any]], dom
         for found in results
         if found["status"] in ("error", "fail", "runtime error")
     ]
-    models = [_model(node) for node in nodes.values() if node["resource_type"] == "model" and domain in node["tags"]]
-    return DbtRun(models, tests, errors)
+    return DbtRun(_models(manifest, domain), tests, errors)
+
+
+def _models(manifest: Mapping[str, Any], domain: str) -> list[Model]:
+    nodes = manifest["nodes"].values()
+    return [_model(node) for node in nodes if node["resource_type"] == "model" and domain in node["tags"]]
 
 
 def _kind(result: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from catalog.errors import UnknownName
+from catalog.errors import InvalidSettings, UnknownName
 from catalog.settings import Settings
 from catalog.storage import Store, warehouse_store
 
@@ -329,6 +329,10 @@ def _open_catalog(settings: Settings) -> Catalog:
     remote = "://" in root
     if remote:  # many S3 servers refuse the checksums newer clients add by default, and Arrow takes no argument for it
         os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+    if not remote and set(root) & set('#?"'):
+        raise InvalidSettings(
+            f'The path {root!r} holds #, ? or ", which Iceberg reads otherwise; choose another ODH_LAKE.'
+        )
     if not remote:
         Path(root).mkdir(parents=True, exist_ok=True)
     if settings.catalog_url is None:

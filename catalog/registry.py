@@ -53,6 +53,12 @@ class Search(_Strict):
     tag: str | None = None
     format: str | None = None
 
+    @model_validator(mode="after")
+    def _not_everything(self) -> Search:
+        if not any((self.query, self.organization, self.tag, self.format)):
+            raise ValueError("a search needs at least one of 'query', 'organization', 'tag' and 'format'")
+        return self
+
 
 class Source(_Strict):
     """What to follow on the portal: one dataset, or every dataset a search finds."""
@@ -152,6 +158,7 @@ class Registry:
         self.feeds = {feed.feed: feed for feed in feeds}
         for feed in self.feeds.values():
             self._check_references(feed, [])
+        self.domains()
 
     def __iter__(self) -> Iterator[Feed]:
         return iter(self.feeds.values())
@@ -185,10 +192,26 @@ class Registry:
         return list(chosen.values())
 
     def domains(self) -> dict[str, list[Feed]]:
-        """Feeds by domain, each domain after those its feeds depend on."""
-        ordered = self.select(self.feeds)
-        domains = dict.fromkeys(feed.domain for feed in ordered)
-        return {domain: [feed for feed in ordered if feed.domain == domain] for domain in domains}
+        """Feeds by domain, each domain after those any of its feeds depends on."""
+        members: dict[str, list[Feed]] = {}
+        for feed in self:
+            members.setdefault(feed.domain, []).append(feed)
+        ordered: dict[str, list[Feed]] = {}
+
+        def add(domain: str, path: list[str]) -> None:
+            if domain in path:
+                circle = " → ".join([*path, domain])
+                raise InvalidFeed(f"Domains depend on each other in a circle: {circle}. Break it in their depends_on.")
+            for needed in dict.fromkeys(
+                self.feeds[name].domain for feed in members[domain] for name in feed.depends_on
+            ):
+                if needed != domain:
+                    add(needed, [*path, domain])
+            ordered.setdefault(domain, members[domain])
+
+        for domain in members:
+            add(domain, [])
+        return ordered
 
     def bronze_tables(self) -> dict[str, FeedTable]:
         """Every declared bronze table."""
@@ -209,11 +232,17 @@ def read_feed(path: Path) -> Feed:
     Raises:
         InvalidFeed: naming the file, the line and the field.
     """
-    text = path.read_text("utf-8")
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise InvalidFeed(f"{path}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidFeed(f"{path}: not UTF-8 text; save it as UTF-8.") from error
     try:
         feed = Feed.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
-        raise InvalidFeed(f"{path}: not valid YAML: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        raise InvalidFeed(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML: {error}") from error
     except ValidationError as error:
         mistakes = (
             f"{path}:{_line_of(text, one['loc'])}: {'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}."

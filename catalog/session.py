@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
@@ -29,11 +30,13 @@ CATALOGUE_WORDS = {"show", "describe", "summarize", "information_schema", "pragm
 
 
 def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings | None = None) -> None:
-    """Load the extensions that read Iceberg, and the keys of the object store when the lake is on one.
+    """Make any DuckDB connection one of the lakehouse's: UTC, its memory limit, Iceberg, the object store's keys.
 
     The extensions are files of Python packages: nothing is fetched and nothing is written to the home folder.
     """
     settings = settings or load_settings()
+    connection.execute("set global timezone = 'UTC'")
+    connection.execute(f"set global memory_limit = {quote_literal(settings.memory_limit)}")
     remote = settings.warehouse_root.startswith("s3://")
     for name in (*EXTENSIONS, "httpfs") if remote else EXTENSIONS:
         connection.execute(f"load {quote_literal(str(_extension_file(name)))}")
@@ -43,9 +46,9 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Open an empty in-memory database that reads pinned tables; ``cursor()`` gives each thread its own connection."""
-    connection = duckdb.connect(config={"threads": settings.threads, "memory_limit": settings.memory_limit})
+    connection = duckdb.connect(config={"threads": settings.threads})
+    connection.execute("set python_enable_replacements = false")  # a name in SQL is never a variable of this program
     prepare_connection(connection, settings)
-    connection.execute("set global timezone = 'UTC'")
     return connection
 
 
@@ -101,11 +104,30 @@ class Session:
 
         Raises:
             UnknownName: a table that does not exist, with the nearest one.
-            UsageError: a statement DuckDB refuses, with its message.
+            UsageError: no statement, or one DuckDB refuses, with its message.
         """
-        try:
+        with self._told():
             self._make_views(self._named_in(statement))
-            return self.connection.execute(statement)
+            if self.connection.execute(statement) is None:  # DuckDB's answer to a comment or to nothing
+                raise UsageError("There is no statement to run; write one, such as: select * from ops.runs")
+            return self.connection
+
+    def fetch(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run one statement and return its columns and rows; some errors only come while rows are read.
+
+        Raises:
+            UsageError: as ``execute``.
+        """
+        cursor = self.execute(statement)
+        with self._told():
+            columns = [column[0] for column in cursor.description or []]
+            return columns, cursor.fetchall() if columns else []
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn DuckDB's errors into ours."""
+        try:
+            yield
         except duckdb.CatalogException as error:
             raise self._explain(error) from error
         except duckdb.Error as error:
@@ -151,13 +173,14 @@ class Session:
         return True
 
     def _explain(self, error: duckdb.CatalogException) -> OdhError:
-        text = str(error)
-        if "Table with name" not in text:
-            return UsageError(f"SQL error: {text}")
-        asked = text.split("Table with name ")[1].split(" does not exist")[0]
+        found = re.search(r'Table with name "?(.+?)"? does not exist', str(error))
+        if not found:
+            return UsageError(f"SQL error: {error}")
         known = [f"{schema}.{name}" for schema, names in self.tables().items() for name in names]
-        nearest = [place for place in known if place.split(".")[1] == asked.lower()]
-        return UnknownName("table", nearest[0].split(".")[1] if nearest else asked, known)
+        unknown = UnknownName("table", found[1], known)
+        if self.as_of and not self._pins:
+            return UsageError(f"{unknown} Nothing had been released by {self.as_of}.")
+        return unknown
 
 
 @contextmanager

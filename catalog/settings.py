@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,7 +43,9 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret key")
     lock_timeout_seconds: float = Field(30.0, ge=0, description="how long to wait for another writer")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, description="threads of DuckDB and dbt")
-    memory_limit: str = Field("4GB", description="memory DuckDB may use, such as 4GB")
+    memory_limit: str = Field(
+        "4GB", pattern=r"^(?i:\d+(\.\d+)? *[KMGT]?i?B)$", description="memory DuckDB may use, such as 4GB"
+    )
     dbt_project: Path = Field(REPOSITORY / "dbt_project", description="folder of the dbt project")
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="least level logged")
     api_host: str = Field("127.0.0.1", description="address the gateway listens on")
@@ -61,12 +64,12 @@ class Settings(BaseSettings):
     @property
     def catalog_database(self) -> str:
         """SQLAlchemy URL of the Iceberg catalogue."""
-        return _database(self.catalog_url, self.lake / "catalog.db")
+        return _database("ODH_CATALOG_URL", self.catalog_url, self.lake / "catalog.db")
 
     @property
     def ledger_database(self) -> str:
         """SQLAlchemy URL of the ledger."""
-        return _database(self.ledger_url, self.lake / "ledger.db")
+        return _database("ODH_LEDGER_URL", self.ledger_url, self.lake / "ledger.db")
 
     @property
     def portal_pace(self) -> float | None:
@@ -120,8 +123,15 @@ def _absolute(location: str) -> str:
     return str(Path(location).resolve())
 
 
-def _database(url: str | None, file: Path) -> str:
+def _database(setting: str, url: str | None, file: Path) -> str:
     if url is None:
         return f"sqlite:///{file.resolve()}"
     scheme, separator, rest = url.partition("://")
-    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else scheme + separator + rest
+    full = f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else scheme + separator + rest
+    try:
+        sa.make_url(full).get_dialect()
+    except (sa.exc.ArgumentError, ImportError) as error:  # not told as it is: it may hold a password
+        raise InvalidSettings(
+            f"{setting} is no URL of a known database, such as postgresql://user@host/odh."
+        ) from error
+    return full

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from typing import Any
 
+import duckdb
 import pytest
 import sqlalchemy as sa
-from lakes import sql
+from conftest import lake_settings
 from raw_files import put_raw, zipped
 
 from catalog import schema
 from catalog.iceberg import BRONZE, SOURCES_PROPERTY, Lakehouse, field_ids
 from catalog.ledger import Ledger
 from catalog.registry import Feed
+from catalog.session import create_view, open_duckdb, scan_sql
 from catalog.settings import Settings
 from catalog.storage import raw_store
 from ingestion.bronze import BronzeLoader, Load
@@ -46,8 +49,9 @@ def feed(**table: Any) -> Feed:
 class Bronze:
     """One table of bronze, loaded run after run as ``odh sync`` would."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, reader: duckdb.DuckDBPyConnection) -> None:
         self.settings, self.ledger, self.lakehouse = settings, Ledger(settings), Lakehouse(settings)
+        self.reader = reader
 
     def load(self, *manifests: Manifest, run_id: str | None = None, **table: Any) -> list[Load]:
         raw = RawZone(raw_store(self.settings))
@@ -65,9 +69,19 @@ class Bronze:
         with self.ledger.begin() as connection:
             connection.execute(pending.values(status="pending", snapshot_id=None))
 
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Rows of one statement over the table and the ledger, in the connection all tests share to save time."""
+        pin = self.lakehouse.pin(BRONZE, "tiny__lines")
+        assert pin
+        create_view(self.reader, BRONZE, "tiny__lines", scan_sql(pin))
+        for name in ("loads", "rejects", "schema_changes"):
+            self.reader.register(name, self.ledger.arrow(name))
+            create_view(self.reader, "ops", name, f"from {name}")
+        return self.reader.execute(statement).fetchall()
+
     def rows(self, columns: str = "code_postal, libelle") -> list[tuple[Any, ...]]:
         order = "_extraction_date, _resource_id, _source_member, _source_line"
-        return sql(self.settings, f"select {columns} from bronze.tiny__lines order by {order}")
+        return self.sql(f"select {columns} from bronze.tiny__lines order by {order}")
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Summaries of the table's snapshots, oldest first."""
@@ -76,14 +90,20 @@ class Bronze:
 
     def loads(self, columns: str = "status, rows_loaded") -> list[tuple[Any, ...]]:
         order = "extraction_date, resource_id, source_member"
-        return sql(self.settings, f"select {columns} from ops.loads order by {order}")
+        return self.sql(f"select {columns} from ops.loads order by {order}")
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_duckdb(lake_settings(tmp_path_factory.mktemp("reader"))) as connection:
+        yield connection
 
 
 @pytest.fixture
-def bronze(settings: Settings) -> Iterator[Bronze]:
-    opened = Bronze(settings)
-    yield opened
-    opened.ledger.close()
+def bronze(settings: Settings, reader: duckdb.DuckDBPyConnection) -> Iterator[Bronze]:
+    opened = Bronze(settings, reader)
+    with closing(opened.ledger), closing(opened.lakehouse):
+        yield opened
 
 
 def test_rows_are_text_and_know_whence_they_come(bronze: Bronze) -> None:
@@ -93,7 +113,7 @@ def test_rows_are_text_and_know_whence_they_come(bronze: Bronze) -> None:
     lineage = "_resource_id, _extraction_date, _source_file, _source_member, _source_line"
     assert bronze.rows(lineage) == [("r1", MONDAY, "lines.csv", None, line) for line in (4, 5)]
     assert {moment.tzinfo is not None for [moment] in bronze.rows("_loaded_at")} == {True}
-    described = dict(row[:2] for row in sql(bronze.settings, "describe bronze.tiny__lines"))
+    described = dict(row[:2] for row in bronze.sql("describe bronze.tiny__lines"))
     assert described["code_postal"] == "VARCHAR"
     assert described["_source_line"] == "BIGINT"
 
@@ -151,7 +171,7 @@ def test_a_new_column_is_null_in_the_rows_before_it(bronze: Bronze) -> None:
     ]
     now = field_ids(bronze.lakehouse.table(BRONZE, "tiny__lines"))
     assert {name: now[name] for name in ids} == ids
-    changes = sql(bronze.settings, "select extraction_date, column_name, change, class from ops.schema_changes")
+    changes = bronze.sql("select extraction_date, column_name, change, class from ops.schema_changes")
     assert changes == [(TUESDAY, "dep", "added", "safe")]
 
 
@@ -160,7 +180,7 @@ def test_a_column_that_leaves_and_returns_is_null_in_between_only(bronze: Bronze
     for day, content in zip((MONDAY, TUESDAY, WEDNESDAY), files, strict=True):
         bronze.load(bronze.put(day, content))
     assert bronze.rows("a, b, c") == [("1", "2", None), ("3", None, "4"), ("5", "6", None)]
-    changes = sql(bronze.settings, "select extraction_date, column_name, change from ops.schema_changes order by all")
+    changes = bronze.sql("select extraction_date, column_name, change from ops.schema_changes order by all")
     assert changes == [
         (TUESDAY, "b", "missing"),
         (TUESDAY, "c", "added"),
@@ -222,7 +242,7 @@ def test_a_refused_file_stops_no_other(bronze: Bronze, content: bytes, reason: s
     loads = bronze.load(bronze.put(MONDAY, content, resource="bad"), bronze.put(MONDAY, resource="good"))
     assert {load.resource_id: load.status for load in loads} == {"bad": "refused", "good": "loaded"}
     assert bronze.rows() == [("01000", "Bourg"), ("75001", "Paris")]
-    [(said,)] = sql(bronze.settings, "select reason from ops.loads where status = 'refused'")
+    [(said,)] = bronze.sql("select reason from ops.loads where status = 'refused'")
     assert reason in said
 
 
@@ -236,7 +256,7 @@ def test_rejected_rows_keep_their_line_text_and_reason(bronze: Bronze) -> None:
     bronze.load(bronze.put(MONDAY, b"a;b\n1;2\n3;4;5;6\n7\n8;9\n"))
     assert bronze.rows("a, b, _source_line") == [("1", "2", 2), ("8", "9", 5)]
     assert bronze.loads("rows_loaded, rows_rejected") == [(2, 2)]
-    kept = sql(bronze.settings, "select source_line, raw_text, reason from ops.rejects order by source_line")
+    kept = bronze.sql("select source_line, raw_text, reason from ops.rejects order by source_line")
     assert [row[:2] for row in kept] == [(3, "3;4;5;6"), (4, "7")]
     assert all(reason for *_, reason in kept)
 
@@ -275,7 +295,7 @@ def test_a_crash_after_the_commit_makes_no_duplicate(bronze: Bronze) -> None:
     assert bronze.rows("a, b") == [("1", "2")]
     assert len(bronze.snapshots()) == snapshots
     assert bronze.loads("status, rows_loaded, rows_rejected") == [("loaded", 1, 1)]
-    assert len(sql(bronze.settings, "select * from ops.rejects")) == 1
+    assert len(bronze.sql("select * from ops.rejects")) == 1
 
 
 def test_a_crash_before_the_commit_is_loaded_again(bronze: Bronze) -> None:
@@ -307,7 +327,7 @@ def test_the_newest_extraction_tells_the_truth_whatever_the_order_of_loading(bro
     wednesday = bronze.put(WEDNESDAY)
     for manifest in (monday, wednesday, tuesday):
         bronze.load(manifest)
-    newest = sql(bronze.settings, "select libelle from bronze.tiny__lines qualify dense_rank() over "
+    newest = bronze.sql("select libelle from bronze.tiny__lines qualify dense_rank() over "
                  "(partition by _resource_id order by _extraction_date desc) = 1 order by 1")  # fmt: skip
     assert newest == [("Bourg",), ("Paris",)]
 

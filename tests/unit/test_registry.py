@@ -54,9 +54,10 @@ def test_every_shipped_feed_is_valid(settings: Settings) -> None:
         ("mode: overwrite\n    keys: [id]", "mode: upsert", 10, "mode 'upsert' needs 'keys'"),
         ("resources: csv", "resources: '('", 12, "not a regular expression"),
         ("{{dataset: some-dataset}}", "{{}}", 8, "exactly one of 'dataset' and 'search'"),
+        ("{{dataset: some-dataset}}", "{{search: {{}}}}", 8, "at least one of 'query'"),
         ("name: rows", "name: Rows", 10, "tables.0.name"),
     ],
-    ids=["unknown-field", "mode", "keys", "upsert", "regex", "source", "name"],
+    ids=["unknown-field", "mode", "keys", "upsert", "regex", "source", "search", "name"],
 )
 def test_a_mistake_is_told_with_file_and_line(tmp_path: Path, good: str, bad: str, line: int, said: str) -> None:
     assert good in GOOD
@@ -107,6 +108,22 @@ def test_select_puts_whole_domains_before_what_needs_them(tmp_path: Path) -> Non
     assert [feed.feed for feed in registry.select(["facts"])] == ["codes", "days", "facts"]
     assert [feed.feed for feed in registry.select(["days"])] == ["days"]
     assert list(registry.domains()) == ["shared", "facts", "other"]
+
+
+def test_a_domain_comes_after_what_any_of_its_feeds_needs(tmp_path: Path) -> None:
+    first, second = feed(tmp_path, "first", domain="facts"), feed(tmp_path, "second", domain="facts", needs="codes")
+    assert list(Registry([first, second, feed(tmp_path, "codes", domain="shared")]).domains()) == ["shared", "facts"]
+
+
+def test_a_circle_of_domains_is_refused(tmp_path: Path) -> None:
+    feeds = [
+        feed(tmp_path, "a1", domain="a", needs="b1"),
+        feed(tmp_path, "b1", domain="b"),
+        feed(tmp_path, "b2", domain="b", needs="a2"),
+        feed(tmp_path, "a2", domain="a"),
+    ]
+    with pytest.raises(InvalidFeed, match="a → b → a"):
+        Registry(feeds)
 
 
 @pytest.mark.parametrize(
