@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+import time
 from typing import Any
 
 from dbt.cli.main import dbtRunner
@@ -20,6 +21,7 @@ RESULTS = {"LogModelResult", "LogTestResult", "LogSeedResult"}
 
 def main() -> None:
     """Serve commands until the input ends."""
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what dbt prints is not an answer
     lock = threading.Lock()
@@ -45,6 +47,13 @@ def main() -> None:
         if ended.exception:
             answer(error=str(ended.exception))
         answer(ended=True)
+
+
+def end_with(parent: int) -> None:
+    """End this process at once when its parent is gone, so that a killed run leaves nothing at work."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
 
 
 if __name__ == "__main__":
