@@ -62,7 +62,9 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        close = get_close_matches(name, self.known, n=1, cutoff=0.5) or [one for one in self.known if name in one]
+        close = get_close_matches(name, self.known, n=1, cutoff=0.5) or [
+            one for one in self.known if name and name in one
+        ]
         self.nearest = next(iter(close), None)
         hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
         listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "") if self.known else "none"
