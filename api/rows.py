@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
 from typing import Any
 
 import duckdb
@@ -16,6 +14,7 @@ from catalog.errors import UsageError
 from catalog.iceberg import Pin
 from catalog.names import quote_identifier
 from catalog.session import table_function
+from catalog.values import json_value
 
 # A table's own order: its files, then the rows within each. Iceberg promises none, and DuckDB's changes between two
 # runs over several files, so it is always asked for; it also breaks the ties of a sort, so pages never overlap.
@@ -63,23 +62,6 @@ def count_rows(
     where = _where(cursor, types, conditions)
     found = cursor.execute(f"select count(*) from {table_function(pin)} {where.sql}", where.values).fetchone()
     return int(found[0]) if found else 0
-
-
-def json_value(value: Any) -> Any:
-    """A SQL value as JSON has it: dates and times in ISO 8601, bytes in hexadecimal, null for what is no number."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, date | time):  # datetimes too
-        return value.isoformat()
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
-    if isinstance(value, Mapping):
-        return {str(key): json_value(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_value(inner) for inner in value]
-    return str(value)
 
 
 def _page_sql(scan: str, types: Mapping[str, str], query: RowQuery, where: str) -> str:

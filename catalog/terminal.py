@@ -6,12 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from catalog.values import json_value
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 OnProgress = Callable[[str, int, int], None]
@@ -36,24 +38,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     table = Table(title=title, title_justify="left", header_style="bold")
     for position, column in enumerate(columns):
         numbers = all(isinstance(row[position], int | float) or row[position] is None for row in content)
-        table.add_column(column, justify="right" if content and numbers else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if content and numbers else "left", overflow="fold")
     for row in content:
-        table.add_row(*("" if value is None else _shown(value) for value in row))
+        table.add_row(*(Text("" if value is None else _shown(value)) for value in row))  # a string may hold markup
     console.print(table)
 
 
 def print_json(value: Any) -> None:
     """Print one JSON object on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=as_json) + "\n")
-
-
-def as_json(value: Any) -> Any:
-    """JSON for the SQL values JSON has no type for; decimals stay exact, as text."""
-    if isinstance(value, date):  # datetimes too
-        return value.isoformat()
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
-    return str(value)
+    sys.stdout.write(json.dumps(json_value(value), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def size(number: int | None) -> str:

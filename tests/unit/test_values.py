@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from api.rows import json_value
+from catalog.values import json_value
 
 
 @pytest.mark.parametrize(
