@@ -195,8 +195,12 @@ class Ledger:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self.engine.begin() as connection:
-            if self.engine.dialect.name == "postgresql":  # two first starts at once
-                connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('odh_ledger'))"))
+            lock = {  # two first starts at once: the second waits, and then finds the tables there
+                "postgresql": "select pg_advisory_xact_lock(hashtext('odh_ledger'))",
+                "sqlite": "begin immediate",  # Python's driver begins nothing before DDL
+            }.get(self.engine.dialect.name)
+            if lock:
+                connection.execute(sa.text(lock))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -209,7 +213,7 @@ class Ledger:
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=wal", "synchronous=full", "busy_timeout=30000", "foreign_keys=on"):
+    for pragma in ("busy_timeout=30000", "journal_mode=wal", "synchronous=full", "foreign_keys=on"):
         cursor.execute(f"pragma {pragma}")
     cursor.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -36,32 +36,32 @@ def recorded_run(command: str, feeds: Sequence[str], extraction_date: date) -> I
     """Open the lake for one command and record the command in the ledger, however it ends.
 
     Raises:
-        UsageError: settings or feeds that are wrong, before anything is written.
+        UsageError: feeds that are wrong, before anything is written, or settings that are.
     """
     settings = load_settings()
     configure_logs(settings)
     registry = load_registry(settings)
     chosen = registry.select(feeds)
-    ledger = Ledger(settings)
-    run_id = ledger.start_run(command, [feed.feed for feed in chosen], extraction_date)
-    _sweep(settings, ledger.running_runs())
-    run = Run(run_id, settings, registry, chosen, extraction_date, ledger, Lakehouse(settings))
-    try:
-        with structlog.contextvars.bound_contextvars(run_id=run_id):
-            yield run
-    except BaseException as error:
-        ledger.finish_run(run_id, "failed", f"{type(error).__name__}: {error}")
-        raise
-    else:
-        ledger.finish_run(run_id, "failed" if run.errors else "succeeded", "\n".join(run.errors) or None)
-    finally:
-        shutil.rmtree(settings.scratch / run_id, ignore_errors=True)
-        run.lakehouse.close()
-        ledger.close()
+    with closing(Ledger(settings)) as ledger:
+        run_id = ledger.start_run(command, [feed.feed for feed in chosen], extraction_date)
+        try:
+            _sweep(settings, ledger)
+            with closing(Lakehouse(settings)) as lakehouse, structlog.contextvars.bound_contextvars(run_id=run_id):
+                run = Run(run_id, settings, registry, chosen, extraction_date, ledger, lakehouse)
+                yield run
+        except BaseException as error:
+            ledger.finish_run(run_id, "failed", f"{type(error).__name__}: {error}")
+            raise
+        else:
+            ledger.finish_run(run_id, "failed" if run.errors else "succeeded", "\n".join(run.errors) or None)
+        finally:
+            shutil.rmtree(settings.scratch / run_id, ignore_errors=True)
 
 
-def _sweep(settings: Settings, running: set[str]) -> None:
-    """Remove what runs that were killed left on its way."""
-    for folder in settings.scratch.iterdir() if settings.scratch.exists() else ():
+def _sweep(settings: Settings, ledger: Ledger) -> None:
+    """Remove what runs that were killed left on their way."""
+    folders = list(settings.scratch.iterdir()) if settings.scratch.exists() else []
+    running = ledger.running_runs()  # asked after the look: a run may start in between
+    for folder in folders:
         if folder.name not in running:
             shutil.rmtree(folder, ignore_errors=True)

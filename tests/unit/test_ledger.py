@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
+from threading import Timer
 
 import pyarrow as pa
 import pytest
@@ -15,7 +18,7 @@ from alembic.migration import MigrationContext
 
 from catalog import schema
 from catalog.clock import utc_now
-from catalog.ledger import OPS_TABLES, Ledger
+from catalog.ledger import HEAD, OPS_TABLES, Ledger
 from catalog.settings import Settings
 
 DAY = date(2024, 1, 2)
@@ -49,6 +52,20 @@ def test_migrations_make_the_declared_tables(ledger: Ledger) -> None:
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, schema.metadata) == []
+
+
+def test_two_first_starts_at_once_make_one_ledger(settings: Settings) -> None:
+    """Another process is making the tables and commits them while this one waits."""
+    settings.lake.mkdir(parents=True)
+    with closing(sqlite3.connect(settings.lake / "ledger.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("pragma journal_mode=wal")
+        other.execute("begin immediate")
+        other.execute("create table alembic_version (version_num text primary key)")
+        other.execute("insert into alembic_version values (?)", [HEAD])
+        commit = Timer(0.3, other.execute, ["commit"])
+        commit.start()
+        Ledger(settings).close()
+        commit.join()
 
 
 def test_every_ops_table_reads_as_arrow_even_empty(ledger: Ledger) -> None:
