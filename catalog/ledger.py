@@ -250,7 +250,7 @@ def _arrow_type(type_: Any) -> pa.DataType:
         (sa.Date, pa.date32()),
         (sa.Float, pa.float64()),
         (sa.Integer, pa.int64()),
-        (sa.Text, pa.string()),
+        (schema.Text, pa.string()),
     ]
     return next(arrow for kind, arrow in kinds if isinstance(type_, kind))
 

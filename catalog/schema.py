@@ -26,41 +26,51 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+class Text(sa.types.TypeDecorator[str]):
+    """Any text; a NUL, which files hold and PostgreSQL refuses, becomes its picture ``␀``."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return value.replace("\0", "␀") if value else value
+
+
 metadata = sa.MetaData()
 
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
-    sa.Column("command", sa.Text, nullable=False),
-    sa.Column("feeds", sa.Text, nullable=False),
+    sa.Column("run_id", Text, primary_key=True),
+    sa.Column("command", Text, nullable=False),
+    sa.Column("feeds", Text, nullable=False),
     sa.Column("extraction_date", sa.Date),
-    sa.Column("status", sa.Text, nullable=False),  # running, succeeded, failed, interrupted
+    sa.Column("status", Text, nullable=False),  # running, succeeded, failed, interrupted
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime),
-    sa.Column("error", sa.Text),
-    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("error", Text),
+    sa.Column("host", Text, nullable=False),
     sa.Column("pid", sa.BigInteger, nullable=False),
 )
 
 extractions = sa.Table(
     "extractions",
     metadata,
-    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("feed", Text, primary_key=True),
     sa.Column("extraction_date", sa.Date, primary_key=True),
-    sa.Column("resource_id", sa.Text, primary_key=True),
-    sa.Column("run_id", sa.Text, nullable=False),
-    sa.Column("dataset_id", sa.Text),
-    sa.Column("title", sa.Text),
-    sa.Column("table_name", sa.Text),
-    sa.Column("status", sa.Text, nullable=False),  # stored, unchanged, failed
-    sa.Column("reason", sa.Text),
-    sa.Column("source_url", sa.Text),
-    sa.Column("raw_key", sa.Text),
-    sa.Column("file_name", sa.Text),
-    sa.Column("sha256", sa.Text),
+    sa.Column("resource_id", Text, primary_key=True),
+    sa.Column("run_id", Text, nullable=False),
+    sa.Column("dataset_id", Text),
+    sa.Column("title", Text),
+    sa.Column("table_name", Text),
+    sa.Column("status", Text, nullable=False),  # stored, unchanged, failed
+    sa.Column("reason", Text),
+    sa.Column("source_url", Text),
+    sa.Column("raw_key", Text),
+    sa.Column("file_name", Text),
+    sa.Column("sha256", Text),
     sa.Column("size_bytes", sa.BigInteger),
-    sa.Column("etag", sa.Text),
+    sa.Column("etag", Text),
     sa.Column("http_status", sa.Integer),
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime),
@@ -69,19 +79,19 @@ extractions = sa.Table(
 loads = sa.Table(
     "loads",
     metadata,
-    sa.Column("table_name", sa.Text, primary_key=True),
-    sa.Column("resource_id", sa.Text, primary_key=True),
+    sa.Column("table_name", Text, primary_key=True),
+    sa.Column("resource_id", Text, primary_key=True),
     sa.Column("extraction_date", sa.Date, primary_key=True),
-    sa.Column("source_member", sa.Text, primary_key=True, default=""),  # "" for a file that is no archive
-    sa.Column("feed", sa.Text, nullable=False),
-    sa.Column("run_id", sa.Text, nullable=False),
-    sa.Column("source_file", sa.Text, nullable=False),
-    sa.Column("source_sha256", sa.Text, nullable=False),
+    sa.Column("source_member", Text, primary_key=True, default=""),  # "" for a file that is no archive
+    sa.Column("feed", Text, nullable=False),
+    sa.Column("run_id", Text, nullable=False),
+    sa.Column("source_file", Text, nullable=False),
+    sa.Column("source_sha256", Text, nullable=False),
     sa.Column("rows_loaded", sa.BigInteger, nullable=False),
     sa.Column("rows_rejected", sa.BigInteger, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),  # pending, loaded, unchanged, refused
-    sa.Column("reason", sa.Text),
-    sa.Column("facts", sa.Text),  # JSON: encoding, separator, header line…
+    sa.Column("status", Text, nullable=False),  # pending, loaded, unchanged, refused
+    sa.Column("reason", Text),
+    sa.Column("facts", Text),  # JSON: encoding, separator, header line…
     sa.Column("snapshot_id", sa.BigInteger),
     sa.Column("loaded_at", UtcDateTime, nullable=False),
 )
@@ -90,31 +100,31 @@ rejects = sa.Table(
     "rejects",
     metadata,
     sa.Column("reject_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("feed", sa.Text, nullable=False),
-    sa.Column("table_name", sa.Text, nullable=False),
-    sa.Column("resource_id", sa.Text, nullable=False),
+    sa.Column("feed", Text, nullable=False),
+    sa.Column("table_name", Text, nullable=False),
+    sa.Column("resource_id", Text, nullable=False),
     sa.Column("extraction_date", sa.Date, nullable=False),
-    sa.Column("source_file", sa.Text, nullable=False),
-    sa.Column("source_member", sa.Text, nullable=False, default=""),
+    sa.Column("source_file", Text, nullable=False),
+    sa.Column("source_member", Text, nullable=False, default=""),
     sa.Column("source_line", sa.BigInteger, nullable=False),
-    sa.Column("raw_text", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("raw_text", Text, nullable=False),
+    sa.Column("reason", Text, nullable=False),
     sa.Index("rejects_by_source", "table_name", "resource_id", "extraction_date"),
 )
 
 quality_results = sa.Table(
     "quality_results",
     metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
-    sa.Column("test_id", sa.Text, primary_key=True),
-    sa.Column("domain", sa.Text, nullable=False),
-    sa.Column("test_name", sa.Text, nullable=False),
-    sa.Column("table_name", sa.Text),
-    sa.Column("column_name", sa.Text),
-    sa.Column("severity", sa.Text, nullable=False),  # error, warn
-    sa.Column("status", sa.Text, nullable=False),  # pass, warn, fail, error, skipped
+    sa.Column("run_id", Text, primary_key=True),
+    sa.Column("test_id", Text, primary_key=True),
+    sa.Column("domain", Text, nullable=False),
+    sa.Column("test_name", Text, nullable=False),
+    sa.Column("table_name", Text),
+    sa.Column("column_name", Text),
+    sa.Column("severity", Text, nullable=False),  # error, warn
+    sa.Column("status", Text, nullable=False),  # pass, warn, fail, error, skipped
     sa.Column("failures", sa.BigInteger),
-    sa.Column("message", sa.Text),
+    sa.Column("message", Text),
     sa.Column("seconds", sa.Float),
     sa.Column("tested_at", UtcDateTime, nullable=False),
 )
@@ -122,14 +132,14 @@ quality_results = sa.Table(
 schema_changes = sa.Table(
     "schema_changes",
     metadata,
-    sa.Column("table_name", sa.Text, primary_key=True),
-    sa.Column("resource_id", sa.Text, primary_key=True),
+    sa.Column("table_name", Text, primary_key=True),
+    sa.Column("resource_id", Text, primary_key=True),
     sa.Column("extraction_date", sa.Date, primary_key=True),
-    sa.Column("source_member", sa.Text, primary_key=True, default=""),
-    sa.Column("column_name", sa.Text, primary_key=True),
-    sa.Column("feed", sa.Text, nullable=False),
-    sa.Column("change", sa.Text, nullable=False),  # added, missing
-    sa.Column("class", sa.Text, nullable=False),  # safe, breaking
+    sa.Column("source_member", Text, primary_key=True, default=""),
+    sa.Column("column_name", Text, primary_key=True),
+    sa.Column("feed", Text, nullable=False),
+    sa.Column("change", Text, nullable=False),  # added, missing
+    sa.Column("class", Text, nullable=False),  # safe, breaking
     sa.Column("detected_at", UtcDateTime, nullable=False),
 )
 
@@ -137,9 +147,9 @@ releases = sa.Table(
     "releases",
     metadata,
     sa.Column("release_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("run_id", Text, nullable=False),
     sa.Column("extraction_date", sa.Date, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),  # staged, published
+    sa.Column("status", Text, nullable=False),  # staged, published
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("published_at", UtcDateTime),
 )
@@ -148,19 +158,19 @@ release_domains = sa.Table(
     "release_domains",
     metadata,
     sa.Column("release_id", sa.ForeignKey("releases.release_id"), primary_key=True),
-    sa.Column("domain", sa.Text, primary_key=True),
-    sa.Column("fingerprint", sa.Text, nullable=False),  # of all its inputs: unchanged means no new build
+    sa.Column("domain", Text, primary_key=True),
+    sa.Column("fingerprint", Text, nullable=False),  # of all its inputs: unchanged means no new build
 )
 
 release_tables = sa.Table(
     "release_tables",
     metadata,
     sa.Column("release_id", sa.ForeignKey("releases.release_id"), primary_key=True),
-    sa.Column("layer", sa.Text, primary_key=True),
-    sa.Column("table_name", sa.Text, primary_key=True),
-    sa.Column("domain", sa.Text, nullable=False),
-    sa.Column("metadata_location", sa.Text, nullable=False),
+    sa.Column("layer", Text, primary_key=True),
+    sa.Column("table_name", Text, primary_key=True),
+    sa.Column("domain", Text, nullable=False),
+    sa.Column("metadata_location", Text, nullable=False),
     sa.Column("snapshot_id", sa.BigInteger, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
-    sa.Column("content_hash", sa.Text, nullable=False),
+    sa.Column("content_hash", Text, nullable=False),
 )

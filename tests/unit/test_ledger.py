@@ -115,3 +115,9 @@ def test_previous_loads_are_those_of_the_newest_earlier_extraction(ledger: Ledge
 def test_a_naive_time_cannot_enter(ledger: Ledger) -> None:
     with pytest.raises(sa.exc.StatementError, match="naive"):
         ledger.replace_loads([load(loaded_at=utc_now().replace(tzinfo=None))], [], [])
+
+
+def test_a_nul_in_a_file_can_enter_whatever_the_database(ledger: Ledger) -> None:
+    ledger.replace_loads([load()], [reject(raw_text="a\0;b", reason="\0")], [])
+    [found] = ledger.arrow("rejects").to_pylist()
+    assert (found["raw_text"], found["reason"]) == ("a␀;b", "␀")
