@@ -116,10 +116,10 @@ class Ledger:
             return list(connection.execute(sa.select(schema.loads).where(mine, c.extraction_date == newest)))
 
     def following_load(self, table_name: str, resource_id: str, after: date) -> sa.Row[Any] | None:
-        """The first load, loaded or unchanged, of a resource's extractions after a date."""
+        """The first load, refused ones left out, of a resource's extractions after a date."""
         c = schema.loads.c
         mine = (c.table_name == table_name, c.resource_id == resource_id, c.extraction_date > after)
-        known = sa.select(schema.loads).where(*mine, c.status.in_(("loaded", "unchanged")))
+        known = sa.select(schema.loads).where(*mine, c.status != "refused")
         with self.begin() as connection:
             return connection.execute(known.order_by(c.extraction_date).limit(1)).first()
 

@@ -97,12 +97,12 @@ class BronzeLoader:
     def _load_later(self, feed: Feed, table: FeedTable, name: str, manifests: Sequence[Manifest]) -> list[Load]:
         """Load the extractions that were left out as unchanged since one older than what is now to be loaded.
 
-        Else what comes late would pass for the newest. They go first: a crash in between then does no harm.
+        Else what comes late would pass for the newest. They go first: one that a crash left pending is taken up again.
         """
         loads: list[Load] = []
         for manifest in manifests:
             later = self.ledger.following_load(name, manifest.resource_id, manifest.extraction_date)
-            if later and later.status == "unchanged" and later.source_sha256 != manifest.sha256:
+            if later and later.status != "loaded" and later.source_sha256 != manifest.sha256:
                 kept = self.raw.manifest(feed.feed, later.extraction_date, manifest.resource_id)
                 loads += self._load_fresh(feed, table, name, [kept]) if kept else []
         return loads

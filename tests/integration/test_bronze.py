@@ -332,6 +332,26 @@ def test_the_newest_extraction_tells_the_truth_whatever_the_order_of_loading(bro
     assert newest == [("Bourg",), ("Paris",)]
 
 
+def test_a_crash_while_a_later_day_is_loaded_first_is_taken_up_again(
+    bronze: Bronze, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, but the run ends just before Wednesday's rows enter Iceberg, and then comes again for Tuesday."""
+    monday, tuesday, wednesday = bronze.put(MONDAY), bronze.put(TUESDAY, b"a\n2\n"), bronze.put(WEDNESDAY)
+    bronze.load(monday)
+    bronze.load(wednesday)
+    with monkeypatch.context() as patch:
+        patch.setattr(bronze.lakehouse, "append_files", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            bronze.load(tuesday)
+    bronze.load(tuesday)
+    assert bronze.loads("extraction_date, status") == [(day, "loaded") for day in (MONDAY, TUESDAY, WEDNESDAY)]
+    assert bronze.rows("_extraction_date, libelle")[-2:] == [(WEDNESDAY, "Bourg"), (WEDNESDAY, "Paris")]
+
+
+def raise_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_days_loaded_backwards_keep_their_rows_apart(bronze: Bronze) -> None:
     files = {day: bronze.put(day, f"a\n{day.day}\n".encode()) for day in (MONDAY, TUESDAY, WEDNESDAY)}
     for day in (WEDNESDAY, MONDAY, TUESDAY):
