@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from catalog.clock import utc_now
 from catalog.errors import BuildFailed
 from catalog.settings import Settings
 
@@ -64,6 +65,7 @@ class Dbt:
 
     def __init__(self, settings: Settings, database: Path, workspace: Path) -> None:
         self.settings, self.database = settings, database
+        self.project = settings.dbt_project.resolve()  # dbt runs there
         self.target, self.shelf = workspace / "target", workspace.parent
         self._process: subprocess.Popen[str] | None = None
 
@@ -104,7 +106,7 @@ class Dbt:
             if unreadable := self._run(["parse"]):
                 return unreadable
             self._keep_parse()
-        project, target = str(self.settings.dbt_project), str(self.target)
+        project, target = str(self.project), str(self.target)
         options = ["--project-dir", project, "--profiles-dir", project, "--target-path", target, "--log-path", target]
         asked, answers = self._process.stdin, self._process.stdout
         if asked is None or answers is None:
@@ -126,7 +128,6 @@ class Dbt:
 
     def _start(self) -> subprocess.Popen[str]:
         self._seed_parse()
-        project = self.settings.dbt_project
         environment = {
             **os.environ,
             **self.settings.as_environment(),
@@ -137,8 +138,8 @@ class Dbt:
         }
         try:
             return subprocess.Popen(
-                [sys.executable, str(project / "runner.py")],
-                cwd=project,  # the profile names its plugins' folder from there
+                [sys.executable, str(self.project / "runner.py")],
+                cwd=self.project,  # the profile names its plugins' folder from there
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -146,7 +147,9 @@ class Dbt:
                 text=True,
             )
         except OSError as error:
-            raise BuildFailed(f"dbt cannot start in {project}: {error.strerror}. Check ODH_DBT_PROJECT.") from error
+            raise BuildFailed(
+                f"dbt cannot start in {self.project}: {error.strerror}. Check ODH_DBT_PROJECT."
+            ) from error
 
     def _seed_parse(self) -> None:
         """Give dbt what it parsed last time: it then reads only the files that changed (7 s less a build)."""
@@ -195,7 +198,7 @@ def _model(node: Mapping[str, Any]) -> Model:
 def _test(node: Mapping[str, Any], result: Mapping[str, Any]) -> TestResult:
     attached = (node.get("attached_node") or "").split(".")[-1] or None
     finished = [t["completed_at"] for t in result["timing"] if t.get("completed_at")]
-    moment = datetime.fromisoformat(finished[-1].replace("Z", "+00:00")) if finished else datetime.now().astimezone()
+    moment = datetime.fromisoformat(finished[-1]) if finished else utc_now()
     return TestResult(
         test_id=str(node["unique_id"]),
         test_name=str(node["name"]),

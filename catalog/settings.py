@@ -81,9 +81,11 @@ class Settings(BaseSettings):
     def as_environment(self) -> dict[str, str]:
         """These very settings as ``ODH_…`` variables, for a child process that runs in another folder."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
+        values |= {"lake": self.lake.resolve(), "dbt_project": self.dbt_project.resolve()}
+        values["raw_url"] = self.raw_url and self.raw_root
+        values["warehouse_url"] = self.warehouse_url and self.warehouse_root
         plain = {name: v.get_secret_value() if isinstance(v, SecretStr) else v for name, v in values.items()}
-        named = {PREFIX + name.upper(): str(value) for name, value in plain.items() if value is not None}
-        return {**named, f"{PREFIX}LAKE": str(self.lake.resolve())}
+        return {PREFIX + name.upper(): str(value) for name, value in plain.items() if value is not None}
 
     @property
     def scratch(self) -> Path:

@@ -20,6 +20,7 @@ import requests
 import structlog
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
+from catalog.clock import utc_now
 from catalog.errors import OdhError, PortalUnavailable, Refused, TransientError
 from catalog.settings import Settings
 
@@ -30,11 +31,6 @@ WORTH_ANOTHER_TRY = frozenset({408, 425, 429})  # and every 5xx
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
-
-
-def utc_now() -> datetime:
-    """The present moment, aware."""
-    return datetime.now(UTC)
 
 
 class TryAgain(Exception):

@@ -18,10 +18,11 @@ import requests
 import structlog
 from urllib3.response import HTTPResponse
 
+from catalog.clock import utc_now
 from catalog.errors import BadDownload, Refused, ResourceGone
 from catalog.settings import Settings
 from ingestion.addresses import AddressRule, Resolver, resolve_host
-from ingestion.courtesy import Patience, TryAgain, new_session, open_url, sort_failure, utc_now
+from ingestion.courtesy import Patience, TryAgain, new_session, open_url, sort_failure
 from ingestion.integrity import archive_problem, is_web_page
 from ingestion.portal import Resource
 

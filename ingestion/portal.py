@@ -15,9 +15,10 @@ from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
 import requests
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from catalog.clock import utc_now
 from catalog.errors import PermanentError, ResourceGone, UsageError
 from catalog.settings import Settings
-from ingestion.courtesy import Pace, Patience, TryAgain, new_session, open_url, sort_failure, utc_now
+from ingestion.courtesy import Pace, Patience, TryAgain, new_session, open_url, sort_failure
 
 ADVICE = "The portal may be down or busy: run again later, or check ODH_PORTAL_URL."
 PAGE_SIZE = 100

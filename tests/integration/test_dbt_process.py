@@ -1,4 +1,4 @@
-"""The dbt child process does not outlive the run that started it, whatever it is doing."""
+"""The dbt child process: where it is started, and that it does not outlive the run that started it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+from conftest import lake_settings
+
+from catalog.dbt import Dbt
 from catalog.settings import REPOSITORY
 
 CHILD = "import os, runner; print(os.getpid(), flush=True); runner.end_with(os.getppid())"
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+
+ANSWERS = """
+import json, os, sys
+
+found = [os.environ[name] for name in ("ODH_LAKE", "ODH_DBT_PROJECT", "ODH_WAREHOUSE_URL")]
+for line in sys.stdin:
+    print(json.dumps({"error": str(found)}), json.dumps({"ended": True}), sep="\\n", flush=True)
+"""
 
 
 def test_dbt_ends_with_a_killed_run() -> None:
@@ -26,6 +38,16 @@ def test_dbt_ends_with_a_killed_run() -> None:
     while is_running(child):
         assert time.monotonic() < deadline, "dbt is still at work"
         time.sleep(0.05)
+
+
+def test_a_project_may_be_named_from_where_the_command_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/runner.py").write_text(ANSWERS)
+    monkeypatch.chdir(tmp_path)
+    settings = lake_settings(Path("lake"), dbt_project=Path("project"), warehouse_url="tables")
+    with Dbt(settings, tmp_path / "private.duckdb", tmp_path / "build" / "run") as dbt:
+        [told] = dbt.build("up", lambda *_: None).errors
+    assert told.endswith(str([str(tmp_path / name) for name in ("lake", "project", "tables")]))
 
 
 def is_running(pid: int) -> bool:
