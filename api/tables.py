@@ -91,6 +91,7 @@ class Tables:
 
     def __exit__(self, *_: object) -> None:
         self._engine.close()
+        self.lakehouse.close()
         self.ledger.close()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:

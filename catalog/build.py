@@ -261,7 +261,9 @@ def _reason(run: DbtRun) -> str | None:
 
 def _hash_content(connection: duckdb.DuckDBPyConnection, relation: str, schema: pa.Schema) -> tuple[int, str]:
     """Row count and an order-free hash of a table's columns and rows."""
-    query = f"select count(*), sum(hash(t)::hugeint)::varchar, bit_xor(hash(t))::varchar from {relation} as t"
+    # the alias is no column's name: hash() would take that column alone
+    hashes = "sum(hash(_odh_row)::hugeint)::varchar, bit_xor(hash(_odh_row))::varchar"
+    query = f"select count(*), {hashes} from {relation} as _odh_row"
     rows, total, mixed = connection.execute(query).fetchone() or (0, None, None)
     text = f"{schema.to_string(show_field_metadata=False)}|{rows}|{total}|{mixed}"
     return int(rows), hashlib.sha256(text.encode()).hexdigest()

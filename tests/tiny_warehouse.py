@@ -52,9 +52,9 @@ MODELS = {
     """,
     "gold/fct_down.sql": """
         {{ config(tags='down') }}
-        select label, amount from {{ ref('stg_down__lines') }} inner join {{ ref('fct_up') }} using (code)
+        select label as t, amount from {{ ref('stg_down__lines') }} inner join {{ ref('fct_up') }} using (code)
     """,
-    "gold/mart_nothing.sql": "{{ config(tags='down') }} select label from {{ ref('fct_down') }} where false",
+    "gold/mart_nothing.sql": "{{ config(tags='down') }} select t as label from {{ ref('fct_down') }} where false",
     "models.yml": """
         sources:
           - name: feeds
@@ -69,7 +69,7 @@ MODELS = {
                 data_tests: [not_null, unique]
           - name: fct_down
             columns:
-              - name: label
+              - name: t  # a short name, to stand in the way of any alias in the builder's SQL
                 data_tests:
                   - accepted_values: {arguments: {values: [only this]}, config: {severity: warn}}
     """,
