@@ -142,7 +142,7 @@ def test_every_test_is_in_the_ledger(story: dict[str, Chapter], tiny: TinyWareho
         "where run_id = (select min(run_id) from ops.quality_results) order by all",
     )
     assert ("up", "fct_up", "code", "error", "pass", 0) in found
-    assert ("down", "fct_down", "label", "warn", "warn", 1) in found
+    assert ("down", "fct_down", "t", "warn", "warn", 1) in found
     assert len(found) == 4
 
 
