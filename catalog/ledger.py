@@ -182,7 +182,7 @@ class Ledger:
         c = schema.runs.c
         here = sa.select(c.run_id, c.pid).where(c.status == "running", c.host == socket.gethostname())
         for run in connection.execute(here).mappings().all():
-            if not _is_alive(run["pid"]):
+            if not is_alive(run["pid"]):
                 ended = {"status": "interrupted", "finished_at": utc_now(), "error": "its process ended without a word"}
                 connection.execute(schema.runs.update().where(c.run_id == run["run_id"]).values(**ended))
 
@@ -255,7 +255,8 @@ def _arrow_type(type_: Any) -> pa.DataType:
     return next(arrow for kind, arrow in kinds if isinstance(type_, kind))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this host is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

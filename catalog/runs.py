@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ from datetime import date
 import structlog
 
 from catalog.iceberg import Lakehouse
-from catalog.ledger import Ledger
+from catalog.ledger import Ledger, is_alive
 from catalog.logs import configure_logs
 from catalog.registry import Feed, Registry, load_registry
 from catalog.settings import Settings, load_settings
@@ -64,4 +66,8 @@ def _sweep(settings: Settings, ledger: Ledger) -> None:
     running = ledger.running_runs()  # asked after the look: a run may start in between
     for folder in folders:
         if folder.name not in running:
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in settings.spill.iterdir() if settings.spill.exists() else ():
+        mine = re.fullmatch(rf"{re.escape(socket.gethostname())}\.(\d+)\.\w+", folder.name)
+        if mine and not is_alive(int(mine[1])):
             shutil.rmtree(folder, ignore_errors=True)

@@ -6,9 +6,12 @@ Views are made for the tables a statement names, so that one query does not pay 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import socket
+import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -46,7 +49,7 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Open an empty in-memory database that reads pinned tables; ``cursor()`` gives each thread its own connection."""
-    connection = duckdb.connect(config={"threads": settings.threads})
+    connection = duckdb.connect(config={"threads": settings.threads, "temp_directory": str(_spill_folder(settings))})
     connection.execute("set python_enable_replacements = false")  # a name in SQL is never a variable of this program
     prepare_connection(connection, settings)
     return connection
@@ -192,6 +195,16 @@ def open_session(settings: Settings, as_of: date | None = None) -> Iterator[Sess
         closing(Session(settings, lakehouse, ledger, as_of)) as session,
     ):
         yield session
+
+
+def _spill_folder(settings: Settings) -> Path:
+    """A folder for what does not fit in memory, which DuckDB makes when it needs it and removes on closing.
+
+    Its default is ``.tmp`` where the command is run, and two processes that share one crash.
+    """
+    with suppress(OSError):  # a gateway may have nowhere to write, and then only lacks room to spill
+        settings.spill.mkdir(parents=True, exist_ok=True)
+    return settings.spill / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
 
 
 def _extension_file(name: str) -> Path:

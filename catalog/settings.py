@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         """Local folder for files on their way; safe to empty when no run is on."""
         return self.lake.resolve() / "tmp"
 
+    @property
+    def spill(self) -> Path:
+        """Local folder for what DuckDB cannot hold in memory."""
+        return self.lake.resolve() / "spill"
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings, refusing any ``ODH_`` name that does not exist.

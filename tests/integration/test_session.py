@@ -147,6 +147,14 @@ def test_times_are_utc_whatever_the_machine(settings: Settings) -> None:
     assert sql(settings, "select current_setting('TimeZone')") == [("UTC",)]
 
 
+def test_each_session_spills_to_a_folder_of_its_own_in_the_lake(settings: Settings) -> None:
+    """Two processes that spill to one folder, as DuckDB does by default, end in a segmentation fault."""
+    places = [Path(sql(settings, "select current_setting('temp_directory')")[0][0]) for _ in range(2)]
+    assert places[0] != places[1]
+    assert {place.parent for place in places} == {settings.spill}
+    assert settings.spill.is_dir()
+
+
 @pytest.mark.parametrize("name", ["my lake d'été", "100%", "[a]*"])
 def test_a_lake_may_have_an_odd_path(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
