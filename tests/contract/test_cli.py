@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -70,7 +71,8 @@ def test_a_section_names_no_option_that_is_not_there(path: str) -> None:
 
 @pytest.mark.parametrize(("document", "call"), EXAMPLES, ids=lambda value: value)
 def test_examples_of_every_document_can_be_called(document: str, call: str) -> None:
-    words = shlex.split(REDIRECTION.sub("", call), comments=True)
+    today = date.today().isoformat()  # noqa: DTZ011 - the shell's day
+    words = shlex.split(REDIRECTION.sub("", call).replace("$(date +%F)", today), comments=True)
     command = ROOT_COMMAND
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         assert words[0] in command.commands, f"{document}: odh {call}: there is no {words[0]!r}"
