@@ -42,7 +42,7 @@ class DomainResult:
     """What became of one domain."""
 
     domain: str
-    status: str  # built, unchanged, failed
+    status: str  # built, unchanged, waiting, failed
     reason: str | None = None
     tests_passed: int = 0
     tests_warned: int = 0
@@ -94,6 +94,8 @@ class Builder:
             known = self.released.fingerprints if self.released else {}
             stale = [domain for domain in wanted if known.get(domain) != fingerprints[domain]]
             results = [DomainResult(domain, "unchanged") for domain in wanted if domain not in stale]
+            results += (held := self._held(stale))
+            stale = [domain for domain in stale if domain not in {result.domain for result in held}]
             if not stale:
                 return BuildResult(None, results)
             self._open_workspace()
@@ -109,6 +111,29 @@ class Builder:
             published = self._release(tables, self._fingerprints(inputs, built), extraction_date)
             shutil.rmtree(self.workspace, ignore_errors=True)
             return BuildResult(published, results)
+
+    def _held(self, domains: Sequence[str]) -> list[DomainResult]:
+        """The domains that would tell untruths if they were built now, and why.
+
+        A table of zeros where a file is missing looks like data: a domain waits for its first rows and for those of
+        the domains before it, and fails while a file of its newest extraction never reached bronze.
+        """
+        held: dict[str, DomainResult] = {}
+        known = self.released.fingerprints if self.released else {}
+        for domain in domains:
+            feeds = self.registry.domains()[domain]
+            pins = [self.lakehouse.pin(BRONZE, name) for feed in feeds for name in feed.bronze_names()]
+            before = {self.registry.feeds[needed].domain for feed in feeds for needed in feed.depends_on}
+            missing = [reason for feed in feeds for reason in self.ledger.resources_never_loaded(feed.feed)]
+            absent = sorted(name for name in before - set(known) if name in held or name not in domains)
+            if not any(pin and pin.snapshot_id for pin in pins):
+                reason = f"nothing is loaded yet; run: odh sync {' '.join(feed.feed for feed in feeds)}"
+                held[domain] = DomainResult(domain, "waiting", reason)
+            elif absent:
+                held[domain] = DomainResult(domain, "waiting", f"it needs {', '.join(absent)}, never released so far")
+            elif missing:
+                held[domain] = DomainResult(domain, "failed", "a file is missing: " + "; ".join(missing[:3]))
+        return list(held.values())
 
     # One domain
 

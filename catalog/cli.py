@@ -154,6 +154,8 @@ def print_build(result: BuildResult) -> None:
         if domain.status == "failed":
             console.print(f"[red]{domain.domain} failed and keeps its previous release:[/red]")
             console.print(f"  {domain.reason}", markup=False)
+        elif domain.status == "waiting":
+            console.print(f"{domain.domain} is not built: {domain.reason}", markup=False)
     if result.release_id is not None:
         console.print(f"Published release [bold]{result.release_id}[/bold].")
     else:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from catalog import schema
 from catalog.clock import utc_now
+from catalog.errors import PermanentError
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -37,7 +38,13 @@ class Ledger:
         self.engine = sa.create_engine(url)
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _tune_sqlite)
-        self._migrate()
+        try:
+            self._migrate()
+        except sa.exc.OperationalError as error:
+            place = url.render_as_string(hide_password=True)
+            raise PermanentError(
+                f"The ledger {place} cannot be opened: {error.orig}. Is its server up, or its folder writable?"
+            ) from error
 
     def close(self) -> None:
         """Close every connection."""
@@ -122,6 +129,23 @@ class Ledger:
         known = sa.select(schema.loads).where(*mine, c.status != "refused")
         with self.begin() as connection:
             return connection.execute(known.order_by(c.extraction_date).limit(1)).first()
+
+    def resources_never_loaded(self, feed: str) -> list[str]:
+        """Why resources of a feed's newest extraction could not be fetched that no earlier one loaded; none is best.
+
+        A resource the portal says is gone is not waited for; neither is one whose earlier version is loaded.
+        """
+        e, c = schema.extractions.c, schema.loads.c
+        newest = sa.select(sa.func.max(e.extraction_date)).where(e.feed == feed).scalar_subquery()
+        loaded = sa.select(c.resource_id).where(c.feed == feed, c.status == "loaded")
+        query = (
+            sa.select(e.reason)
+            .where(e.feed == feed, e.extraction_date == newest, e.status == "failed", e.table_name.is_not(None))
+            .where(e.resource_id.not_in(loaded))
+            .order_by(e.title)
+        )
+        with self.begin() as connection:
+            return [str(row.reason) for row in connection.execute(query)]
 
     def replace_loads(self, loads: Sequence[Row], rejects: Iterable[Row], changes: Sequence[Row]) -> None:
         """Write the loads of whole resources with all that came with them, replacing what was there, in one step."""

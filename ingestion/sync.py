@@ -12,7 +12,7 @@ from datetime import date
 import structlog
 
 from catalog.clock import utc_now
-from catalog.errors import LakeBusy, OdhError
+from catalog.errors import LakeBusy, OdhError, ResourceGone
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
@@ -98,7 +98,15 @@ class Syncer:
             try:
                 manifests.append(self._extract_one(feed, day, dataset, resource, result, on_bytes))
             except OdhError as error:
-                self._fail(feed, day, resource.id, f"{resource.title}: {error}", result, resource)
+                self._fail(
+                    feed,
+                    day,
+                    resource.id,
+                    f"{resource.title}: {error}",
+                    result,
+                    resource,
+                    isinstance(error, ResourceGone),
+                )
         on_progress(feed.feed, len(found), len(found))
         return manifests
 
@@ -158,18 +166,27 @@ class Syncer:
         on_progress(feed.feed, 1, 1)
 
     def _fail(
-        self, feed: Feed, day: date, resource_id: str, reason: str, result: FeedResult, resource: Resource | None = None
+        self,
+        feed: Feed,
+        day: date,
+        resource_id: str,
+        reason: str,
+        result: FeedResult,
+        resource: Resource | None = None,
+        is_gone: bool = False,
     ) -> None:
         log.error("extraction_failed", resource_id=resource_id, reason=reason)
         result.errors.append(reason)
+        table = feed.table_of(resource.title, resource.file_name) if resource else None
         self.ledger.record_extraction(
             feed=feed.feed,
             extraction_date=day,
             resource_id=resource_id,
             run_id=self.run_id,
-            status="failed",
+            status="gone" if is_gone else "failed",
             reason=reason,
             title=resource.title if resource else None,
+            table_name=table.name if table else None,
             source_url=resource.url if resource else None,
             finished_at=utc_now(),
         )
