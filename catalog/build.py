@@ -23,11 +23,12 @@ import structlog
 from catalog import releases
 from catalog.dbt import Dbt, DbtRun, Model
 from catalog.errors import BuildFailed
+from catalog.feed import Feed
 from catalog.iceberg import BRONZE, LAYERS, Lakehouse, field_ids
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
 from catalog.names import quote_identifier
-from catalog.registry import Feed, Registry
+from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
 from catalog.session import create_view, prepare_connection, scan_sql
 from catalog.settings import Settings

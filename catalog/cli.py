@@ -51,7 +51,14 @@ def list_feeds(json: Json = False) -> None:
         return
     columns = ("feed", "domain", "enabled", "schedule", "tables", "title")
     rows = [
-        (f.feed, f.domain, "yes" if f.enabled else "no", f.schedule, " ".join(t.name for t in f.tables), f.title)
+        (
+            f.feed,
+            f.domain,
+            "yes" if f.enabled else "no",
+            f.schedule,
+            "auto" if f.is_auto else " ".join(t.name for t in f.declared),
+            f.title,
+        )
         for f in feeds
     ]
     print_table(columns, rows)

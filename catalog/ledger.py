@@ -23,7 +23,7 @@ from catalog.errors import PermanentError
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = "0002"
 OPS_TABLES = ("runs", "extractions", "loads", "rejects", "quality_results", "schema_changes", "releases")
 Row = Mapping[str, Any]
 
@@ -161,6 +161,26 @@ class Ledger:
                     )
             for table, rows in ((schema.loads, loads), (schema.rejects, rejects), (schema.schema_changes, changes)):
                 _insert(connection, table, rows)
+
+    def bronze_tables_of(self, feed: str) -> list[str]:
+        """Names of the bronze tables a feed's files have filled so far."""
+        c = schema.loads.c
+        query = sa.select(c.table_name).where(c.feed == feed, c.status == "loaded").distinct().order_by(c.table_name)
+        with self.begin() as connection:
+            return list(connection.scalars(query))
+
+    def replace_rejects(self, table_name: str, stages: Sequence[str], rejects: Iterable[Row]) -> None:
+        """Write the rejects of some stages of one table, replacing those that were there."""
+        c = schema.rejects.c
+        with self.begin() as connection:
+            connection.execute(schema.rejects.delete().where(c.table_name == table_name, c.stage.in_(stages)))
+            _insert(connection, schema.rejects, rejects)
+
+    def record_changes(self, changes: Sequence[Row]) -> None:
+        """Record schema changes; one that is known already is written again."""
+        with self.begin() as connection:
+            for change in changes:
+                _replace(connection, schema.schema_changes, change)
 
     def finish_loads(self, run_id: str, table_name: str, extraction_date: date, snapshot_id: int | None) -> None:
         """Mark the loads a run left pending, of one table and extraction, as loaded by a snapshot."""

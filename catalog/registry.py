@@ -3,152 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from catalog.errors import InvalidFeed, UnknownName
-from catalog.names import bronze_table
+from catalog.feed import FORMS, Feed, FeedTable
 from catalog.settings import Settings
 
 FEEDS_FOLDER = Path(__file__).parent / "feeds"
 SCHEMA_FILE = Path(__file__).parent / "feed.schema.json"
-
-
-def _is_regex(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
-    return pattern
-
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=63)]
-Pattern = Annotated[str, AfterValidator(_is_regex)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Mode(StrEnum):
-    """How successive extractions of a table relate."""
-
-    OVERWRITE = "overwrite"
-    APPEND = "append"
-    UPSERT = "upsert"
-
-
-class Search(_Strict):
-    """A selection of datasets, in the portal's own search terms."""
-
-    query: str | None = None
-    organization: str | None = Field(None, description="organisation id")
-    tag: str | None = None
-    format: str | None = None
-
-    @model_validator(mode="after")
-    def _not_everything(self) -> Search:
-        if not any((self.query, self.organization, self.tag, self.format)):
-            raise ValueError("a search needs at least one of 'query', 'organization', 'tag' and 'format'")
-        return self
-
-
-class Source(_Strict):
-    """What to follow on the portal: one dataset, or every dataset a search finds."""
-
-    dataset: str | None = Field(None, description="dataset id (stable) or slug")
-    search: Search | None = None
-
-    @model_validator(mode="after")
-    def _one_of(self) -> Source:
-        if (self.dataset is None) == (self.search is None):
-            raise ValueError("give exactly one of 'dataset' and 'search'")
-        return self
-
-
-class Retention(_Strict):
-    """How much of the past to keep in raw; nothing set keeps everything."""
-
-    extractions: int | None = Field(None, ge=1)
-    days: int | None = Field(None, ge=1)
-
-
-class FeedTable(_Strict):
-    """One table of a feed and the resources that fill it."""
-
-    name: Name
-    description: str
-    resources: Pattern = Field(description="regular expression searched in a resource's title and file name")
-    members: Pattern | None = Field(None, description="regular expression an archive's member names must match")
-    mode: Mode = Mode.OVERWRITE
-    keys: list[Name] = Field(default_factory=list, description="columns that identify a row, for upserts and changes")
-    columns: list[Name] = Field(default_factory=list, description="columns the models rely on, present even if empty")
-
-    def accepts(self, title: str, file_name: str) -> bool:
-        """Whether a resource belongs to this table."""
-        return any(re.search(self.resources, text, re.IGNORECASE) for text in (title, file_name))
-
-    def accepts_member(self, member: str | None) -> bool:
-        """Whether an archive's member belongs to this table."""
-        return member is None or self.members is None or bool(re.search(self.members, member, re.IGNORECASE))
-
-    @model_validator(mode="after")
-    def _keys_for_mode(self) -> FeedTable:
-        if self.mode is Mode.UPSERT and not self.keys:
-            raise ValueError(f"table {self.name!r}: mode 'upsert' needs 'keys'")
-        if unknown := [key for key in self.keys if self.columns and key not in self.columns]:
-            raise ValueError(f"table {self.name!r}: keys {unknown} are not among its columns")
-        return self
-
-
-class Feed(_Strict):
-    """One declared thing to follow."""
-
-    feed: Name
-    title: str
-    description: str
-    owner: str
-    license: str = Field(description="licence id as the portal names it, such as lov2")
-    domain: Name = Field(description="warehouse domain whose models read this feed")
-    source: Source
-    tables: list[FeedTable] = Field(min_length=1)
-    depends_on: list[Name] = Field(default_factory=list, description="feeds whose tables the same models join")
-    schedule: str = "@daily"
-    retention: Retention = Retention()
-    enabled: bool = True
-
-    @model_validator(mode="after")
-    def _unique_tables(self) -> Feed:
-        names = [table.name for table in self.tables]
-        if len(set(names)) < len(names):
-            raise ValueError("two tables have the same name")
-        return self
-
-    def table(self, name: str) -> FeedTable:
-        """One table by name.
-
-        Raises:
-            UnknownName: with the tables that exist.
-        """
-        for table in self.tables:
-            if table.name == name:
-                return table
-        raise UnknownName("table", name, [table.name for table in self.tables])
-
-    def table_of(self, title: str, file_name: str) -> FeedTable | None:
-        """The first table that takes a resource, or None when the feed leaves it aside."""
-        return next((table for table in self.tables if table.accepts(title, file_name)), None)
-
-    def bronze_names(self) -> dict[str, FeedTable]:
-        """Bronze table names of this feed."""
-        return {bronze_table(self.feed, table.name): table for table in self.tables}
 
 
 class Registry:
@@ -244,9 +112,10 @@ def read_feed(path: Path) -> Feed:
         mark = getattr(error, "problem_mark", None)
         raise InvalidFeed(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML: {error}") from error
     except ValidationError as error:
+        places = [(tuple(part for part in one["loc"] if part not in FORMS), one["msg"]) for one in error.errors()]
         mistakes = (
-            f"{path}:{_line_of(text, one['loc'])}: {'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}."
-            for one in error.errors()
+            f"{path}:{_line_of(text, place)}: {'.'.join(map(str, place)) or 'the file'}: {message}."
+            for place, message in places
         )
         raise InvalidFeed("\n".join(mistakes)) from error
     if feed.feed != path.stem:

@@ -12,10 +12,11 @@ from datetime import date
 
 import structlog
 
+from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger, is_alive
 from catalog.logs import configure_logs
-from catalog.registry import Feed, Registry, load_registry
+from catalog.registry import Registry, load_registry
 from catalog.settings import Settings, load_settings
 
 

@@ -72,6 +72,7 @@ extractions = sa.Table(
     sa.Column("size_bytes", sa.BigInteger),
     sa.Column("etag", Text),
     sa.Column("http_status", sa.Integer),
+    sa.Column("evidence", Text),  # how it is known to be changed or unchanged: portal_checksum, not_modified, sha256…
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime),
 )
@@ -107,6 +108,8 @@ rejects = sa.Table(
     sa.Column("source_file", Text, nullable=False),
     sa.Column("source_member", Text, nullable=False, default=""),
     sa.Column("source_line", sa.BigInteger, nullable=False),
+    sa.Column("stage", Text, nullable=False, server_default="decode"),  # decode, schema, type
+    sa.Column("column_name", Text),  # the column whose value does not fit; null where the whole record does not
     sa.Column("raw_text", Text, nullable=False),
     sa.Column("reason", Text, nullable=False),
     sa.Index("rejects_by_source", "table_name", "resource_id", "extraction_date"),
@@ -138,8 +141,9 @@ schema_changes = sa.Table(
     sa.Column("source_member", Text, primary_key=True, default=""),
     sa.Column("column_name", Text, primary_key=True),
     sa.Column("feed", Text, nullable=False),
-    sa.Column("change", Text, nullable=False),  # added, missing
+    sa.Column("change", Text, primary_key=True),  # added, missing, renamed, retyped, separator, encoding, rows, …
     sa.Column("class", Text, nullable=False),  # safe, breaking
+    sa.Column("detail", Text),  # what it was and what it is
     sa.Column("detected_at", UtcDateTime, nullable=False),
 )
 

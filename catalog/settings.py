@@ -88,6 +88,21 @@ class Settings(BaseSettings):
         return {PREFIX + name.upper(): str(value) for name, value in plain.items() if value is not None}
 
     @property
+    def contracts(self) -> Path:
+        """Local folder of the contracts odh wrote: what each column of a table without hand-written model is."""
+        return self.lake.resolve() / "contracts"
+
+    @property
+    def generated_models(self) -> Path:
+        """Local folder of the dbt models generated from the contracts."""
+        return self.lake.resolve() / "models"
+
+    @property
+    def table_schemas(self) -> Path:
+        """Local folder of Table Schema files: ``<name>/<version>/schema.json``, or any path a feed names."""
+        return self.lake.resolve() / "schemas"
+
+    @property
     def scratch(self) -> Path:
         """Local folder for files on their way; safe to empty when no run is on."""
         return self.lake.resolve() / "tmp"

@@ -21,10 +21,10 @@ import structlog
 
 from catalog.clock import utc_now
 from catalog.errors import Refused
+from catalog.feed import Feed, FeedTable
 from catalog.iceberg import LINEAGE, SOURCES_PROPERTY, Lakehouse, arrow_schema
 from catalog.ledger import Ledger
 from catalog.names import bronze_table
-from catalog.registry import Feed, FeedTable
 from ingestion.decode import DecodedTable, RefusedMember, RejectedRow, decode
 from ingestion.raw import Manifest, RawZone
 

@@ -13,10 +13,10 @@ import structlog
 
 from catalog.clock import utc_now
 from catalog.errors import LakeBusy, OdhError, ResourceGone
+from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
-from catalog.registry import Feed
 from catalog.settings import Settings
 from catalog.storage import raw_store
 from ingestion.bronze import BronzeLoader, Load, group_by_table

@@ -15,9 +15,10 @@ from conftest import lake_settings
 from raw_files import put_raw
 
 from catalog.build import Builder, BuildResult
+from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
-from catalog.registry import Feed, Registry
+from catalog.registry import Registry
 from catalog.settings import REPOSITORY, Settings
 from catalog.storage import raw_store
 from ingestion.bronze import BronzeLoader

@@ -15,8 +15,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from catalog.feed import FeedTable
 from catalog.names import quote_identifier
-from catalog.registry import FeedTable, load_registry
+from catalog.registry import load_registry
 from catalog.settings import Settings
 
 PROJECT = Settings().dbt_project

@@ -10,12 +10,13 @@ import pytest
 import yaml
 from documents import ROOT
 
-from catalog.registry import FEEDS_FOLDER, Feed, FeedTable, Registry, Retention, Search, Source, read_feed
+from catalog.feed import Feed, FeedTable, Retention, Search, Source
+from catalog.registry import FEEDS_FOLDER, Registry, read_feed
 
 PROJECT = ROOT / "dbt_project"
 SILVER, GOLD = PROJECT / "models" / "silver", PROJECT / "models" / "gold"
 REGISTRY = Registry(read_feed(path) for path in sorted(FEEDS_FOLDER.glob("*.yml")))
-TABLES = [pytest.param(feed, table, id=f"{feed.feed}.{table.name}") for feed in REGISTRY for table in feed.tables]
+TABLES = [pytest.param(feed, table, id=f"{feed.feed}.{table.name}") for feed in REGISTRY for table in feed.declared]
 PAGE = (ROOT / "docs" / "feeds.md").read_text("utf-8")
 PARTS = {
     "": Feed,
@@ -54,7 +55,7 @@ def test_a_feed_table_has_one_source_entry(feed: Feed, table: FeedTable) -> None
 
 
 def test_no_model_and_no_source_is_without_its_feed() -> None:
-    declared = {(feed.feed, table.name) for feed in REGISTRY for table in feed.tables}
+    declared = {(feed.feed, table.name) for feed in REGISTRY for table in feed.declared}
     modelled = {tuple(path.stem.removeprefix("stg_").split("__")) for path in SILVER.rglob("stg_*.sql")}
     assert modelled == {entry[1:3] for entry in sources()} == declared
 

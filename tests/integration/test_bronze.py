@@ -16,9 +16,9 @@ from conftest import lake_settings
 from raw_files import put_raw, zipped
 
 from catalog import schema
+from catalog.feed import Feed
 from catalog.iceberg import BRONZE, SOURCES_PROPERTY, Lakehouse, field_ids
 from catalog.ledger import Ledger
-from catalog.registry import Feed
 from catalog.session import create_view, open_duckdb, scan_sql
 from catalog.settings import Settings
 from catalog.storage import raw_store

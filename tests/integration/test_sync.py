@@ -14,10 +14,11 @@ import pytest
 from conftest import lake_settings
 from lakes import sql
 
+from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
-from catalog.registry import Feed, load_registry
+from catalog.registry import load_registry
 from catalog.settings import Settings
 from ingestion.sample.portal import running_portal
 from ingestion.sync import FeedResult, Syncer
@@ -97,7 +98,7 @@ def test_a_failure_of_another_day_stays(lake: Sync) -> None:
 
 def test_a_dataset_without_a_matching_resource_is_told(lake: Sync) -> None:
     holidays = lake.registry.get("jours_feries")
-    tables = [table.model_dump() | {"resources": "^no such title$"} for table in holidays.tables]
+    tables = [table.model_dump() | {"resources": "^no such title$"} for table in holidays.declared]
     [result] = lake.sync(Feed.model_validate(holidays.model_dump() | {"tables": tables}))
     assert "check 'resources' in the feed file" in result.errors[0]
     assert [row[1] for row in lake.failures()] == ["(dataset)"]

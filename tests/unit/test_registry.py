@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import InvalidFeed, UnknownName
-from catalog.registry import FEEDS_FOLDER, Feed, Registry, load_registry, read_feed
+from catalog.feed import Feed
+from catalog.registry import FEEDS_FOLDER, Registry, load_registry, read_feed
 from catalog.settings import Settings
 
 GOOD = """\
