@@ -35,6 +35,7 @@ class Manifest(BaseModel):
 
     ``unchanged`` refers by ``key`` to the bytes of an earlier extraction; what the server said then (status, ETag…)
     is repeated when nothing was asked or nothing new was said. ``http_status`` is None when no request was needed.
+    ``evidence`` is how the outcome is known; None in manifests written before it was kept.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,6 +46,7 @@ class Manifest(BaseModel):
     resource_id: str
     title: str
     status: Literal["stored", "unchanged"]
+    evidence: str | None = None
     key: str
     file_name: str
     source_url: str
