@@ -12,6 +12,7 @@
         │   └── InvalidFeed       a feed file that breaks its schema
         ├── ResourceGone          the portal says 404 or 410 for good
         ├── Refused               a file that cannot become a table, with the reason
+        │   └── NotATable         a document, a picture, a page or a program: no data was there to read
         └── BuildFailed           dbt could not build or test a domain
 
 A message says what happened, to which identifier, and what to do next.
@@ -85,6 +86,10 @@ class ResourceGone(PermanentError):
 
 class Refused(PermanentError):
     """A file that cannot become a table; the message is the reason kept in the ledger."""
+
+
+class NotATable(Refused):
+    """A document, a picture, a page or a program, as opposed to data that is cut, encrypted or too large."""
 
 
 class BuildFailed(PermanentError):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from catalog.errors import Refused
+from catalog.errors import NotATable, Refused
 from ingestion.decode import kinds
 from ingestion.decode.archives import gunzip, unzip
 from ingestion.decode.delimited import decode_delimited
 from ingestion.decode.json_records import decode_json
 from ingestion.decode.json_text import NotJson
+from ingestion.decode.kinds import unread
 from ingestion.decode.table import DecodedTable, RefusedMember, RejectedRow, Source
 from ingestion.decode.text import open_text
 
@@ -24,7 +25,9 @@ _HEAD_BYTES = 4096
 Decoded = Iterator[DecodedTable | RefusedMember]
 
 
-def decode(path: Path, *, file_name: str, declared_format: str | None, scratch: Path) -> Decoded:
+def decode(
+    path: Path, *, file_name: str, declared_format: str | None, scratch: Path, pad_ragged: bool = False
+) -> Decoded:
     """Read a raw file as tables, one per file or archive member; nothing is read before the first is asked for.
 
     Args:
@@ -32,11 +35,13 @@ def decode(path: Path, *, file_name: str, declared_format: str | None, scratch: 
         file_name: the name it was published under.
         declared_format: the format its publisher declares; used only where the content does not decide.
         scratch: folder for working files; empty it when done with the frames.
+        pad_ragged: keep the records that have fewer or more fields than the header, instead of rejecting them.
 
     Raises:
+        NotATable: when it is a document, a picture, a page or a program.
         Refused: when no part of the file can become a table.
     """
-    yield from _decode(Source(path, file_name, declared_format, scratch))
+    yield from _decode(Source(path, file_name, declared_format, scratch, pad_ragged=pad_ragged))
 
 
 def _decode(source: Source) -> Decoded:
@@ -50,7 +55,7 @@ def _decode(source: Source) -> Decoded:
     if kind == kinds.GZIP:
         return _decode(_gunzipped(source))
     if kind != kinds.TEXT:
-        raise Refused(f"This is a {kind}: that format is not read yet.")
+        raise unread(kind)
     return _decode_text(source)
 
 
@@ -72,7 +77,7 @@ def _decode_members(source: Source) -> Decoded:
                 refused += [decoded] if isinstance(decoded, RefusedMember) else []
                 yield decoded
         except Refused as error:
-            refused.append(RefusedMember(member.member, str(error)))
+            refused.append(RefusedMember(member.member, str(error), isinstance(error, NotATable)))
             yield refused[-1]
     if len(refused) == count:
         reasons = " ".join(f"{one.member}: {one.reason}" for one in refused[:5]) or "It holds no file."
@@ -83,7 +88,7 @@ def _decode_text(source: Source) -> Decoded:
     text = open_text(source)
     document = kinds.kind_of_text(text.head(_HEAD_BYTES))
     if document:
-        raise Refused(f"This is a {document}: that format is not read yet.")
+        raise unread(document)
     if kinds.may_be_json(text.head(_HEAD_BYTES)):
         try:
             return iter([decode_json(source, text)])

@@ -13,7 +13,7 @@ import numpy as np
 
 from catalog.errors import Refused
 from ingestion.decode.encoding import best_single_byte
-from ingestion.decode.kinds import kind_of_archive
+from ingestion.decode.kinds import kind_of_archive, unread
 from ingestion.decode.table import RefusedMember, Source
 
 BLOCK_BYTES = 1 << 20
@@ -51,7 +51,7 @@ def unzip(source: Source) -> Iterator[Source | RefusedMember]:
     with archive:
         kind = kind_of_archive(archive.namelist())
         if kind:
-            raise Refused(f"This is a {kind}: that format is not read yet.")
+            raise unread(kind)
         shapes = {Path(name).stem for name in archive.namelist() if name.lower().endswith(".shp")}
         for info in archive.infolist():
             if not info.is_dir():

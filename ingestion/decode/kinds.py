@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from catalog.errors import NotATable, Refused
 from ingestion.decode.encoding import unmarked_utf16
 
 GZIP, ZIP, TEXT = "gzip", "zip", "text"
@@ -41,6 +42,7 @@ _TEXT_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"@(prefix|base)\s"), "RDF document (Turtle)"),
     (re.compile(r'(PROJCS|GEOGCS|PROJCRS|GEOGCRS)\["'), "map projection (part of a shapefile)"),
 )
+_DOCUMENTS = re.compile(r"(PDF|RTF|docx|pptx|Office) document|\w+ image|HTML page|program|map projection")
 _CSV_NAMES = ("csv", "tsv", "txt", "tab")
 _OFFICE = ("xl/", "word/", "ppt/")
 _CONTROLS = bytes({*range(1, 32)} - set(b"\t\n\v\f\r\x1a\x1b\x1f"))
@@ -60,6 +62,13 @@ def kind_of_bytes(head: bytes) -> str:
     controls = len(head) - len(head.translate(None, _CONTROLS))
     is_binary = controls > 0.05 * len(head) or head.count(0) > 0.3 * len(head)
     return "binary file of an unknown kind" if is_binary else TEXT
+
+
+def unread(kind: str) -> Refused:
+    """The refusal of a kind that no decoder reads: a document, or data of a format not read yet."""
+    if _DOCUMENTS.match(kind):
+        return NotATable(f"This is a {kind}: not a table.")
+    return Refused(f"This is a {kind}: that format is not read yet.")
 
 
 def kind_of_archive(names: list[str]) -> str | None:

@@ -44,15 +44,22 @@ class DecodedTable:
 
 @dataclass(frozen=True, slots=True)
 class RefusedMember:
-    """A member of an archive that cannot become a table, with the reason."""
+    """A member of an archive that cannot become a table, with the reason.
+
+    ``is_document`` tells what was never data (a PDF, a picture, a page) from data that could not be read.
+    """
 
     member: str | None
     reason: str
+    is_document: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file, or one archive member already written out, on its way to a decoder."""
+    """One file, or one archive member already written out, on its way to a decoder.
+
+    ``pad_ragged`` asks for records of another width than the header to be kept, padded, and not rejected.
+    """
 
     path: Path
     file_name: str
@@ -60,6 +67,7 @@ class Source:
     scratch: Path
     member: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    pad_ragged: bool = False
 
     def new_file(self, suffix: str) -> Path:
         """Name a new file under scratch; it stays until the caller empties scratch."""
