@@ -1,17 +1,20 @@
 """From a local raw file to text tables: `decode` decides what a file is and hands it to the decoder of its kind.
 
 What each format becomes, and every limit, is in `docs/formats.md`. A decoder takes a `Source` (and its text) and
-yields `DecodedTable` or `RefusedMember`; a new format is one more module and one more line in `_decode`.
+yields `DecodedTable` or `RefusedMember`; a new format is one more module and one more line: in `_DECODERS` when its
+bytes tell it, in `_decode_text` when its text does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from catalog.errors import NotATable, Refused
+import structlog
+
+from catalog.errors import NotATable, OdhError, Refused
 from ingestion.decode import kinds
-from ingestion.decode.archives import gunzip, unzip
+from ingestion.decode.archives import MACHINE_ERRORS, decompress, unpack, zip_names
 from ingestion.decode.delimited import decode_delimited
 from ingestion.decode.json_records import decode_json
 from ingestion.decode.json_text import NotJson
@@ -21,8 +24,10 @@ from ingestion.decode.text import open_text
 
 __all__ = ["DecodedTable", "RefusedMember", "RejectedRow", "decode"]
 
+log = structlog.get_logger(__name__)
 _HEAD_BYTES = 4096
 Decoded = Iterator[DecodedTable | RefusedMember]
+_DECODERS: dict[str, Callable[[Source], Iterable[DecodedTable | RefusedMember]]] = {}
 
 
 def decode(
@@ -41,7 +46,38 @@ def decode(
         NotATable: when it is a document, a picture, a page or a program.
         Refused: when no part of the file can become a table.
     """
-    yield from _decode(Source(path, file_name, declared_format, scratch, pad_ragged=pad_ragged))
+    source = Source(path, file_name, declared_format, scratch, pad_ragged=pad_ragged)
+    source.budget.packed_bytes = path.stat().st_size
+    refused: list[RefusedMember] = []
+    tables = 0
+    for decoded in _guarded(source):
+        if isinstance(decoded, RefusedMember):
+            refused.append(decoded)
+        else:
+            tables += 1
+        yield decoded
+    if not tables:
+        reasons = " ".join(f"{one.member}: {one.reason}" for one in refused[:5])
+        refusal = NotATable if refused and all(one.is_document for one in refused) else Refused
+        raise refusal(f"No member of this archive can become a table. {reasons}")
+
+
+def _guarded(source: Source) -> Decoded:
+    """Decode one file; what a decoder did not foresee is a refusal of that file alone.
+
+    A broken machine (a full disk) is no fault of the file and passes.
+    """
+    try:
+        yield from _decode(source)
+    except (OdhError, MemoryError):
+        raise
+    except BaseException as error:
+        is_panic = type(error).__name__ == "PanicException"  # how the Rust readers crash: not an Exception
+        is_machine = isinstance(error, OSError) and error.errno in MACHINE_ERRORS
+        if is_machine or not (isinstance(error, Exception) or is_panic):
+            raise
+        log.warning("decoder_crashed", file=source.file_name, member=source.member, exc_info=True)
+        raise Refused(f"An unexpected {type(error).__name__} stopped its reading: {error}. Report it.") from error
 
 
 def _decode(source: Source) -> Decoded:
@@ -51,37 +87,33 @@ def _decode(source: Source) -> Decoded:
         raise Refused("The file is empty.")
     kind = kinds.kind_of_bytes(head)
     if kind == kinds.ZIP:
-        return _decode_members(source)
-    if kind == kinds.GZIP:
-        return _decode(_gunzipped(source))
+        kind = kinds.kind_of_archive(zip_names(source)) or kinds.ZIP
+    if kind in kinds.COMPRESSIONS:
+        return _decode(decompress(source, kind))
+    if kind in (kinds.ZIP, kinds.TAR):
+        return _decode_members(source, kind)
+    if kind in _DECODERS:
+        return iter(_DECODERS[kind](source))
     if kind != kinds.TEXT:
         raise unread(kind)
     return _decode_text(source)
 
 
-def _gunzipped(source: Source) -> Source:
-    if "container" in source.facts:
-        raise Refused("It is an archive within an archive: not read yet.")
-    return gunzip(source)
-
-
-def _decode_members(source: Source) -> Decoded:
-    if "container" in source.facts:
-        raise Refused("It is an archive within an archive: not read yet.")
-    refused: list[RefusedMember] = []
-    count = 0
-    for member in unzip(source):
-        count += 1
+def _decode_members(source: Source, kind: str) -> Decoded:
+    is_empty = True
+    for member in unpack(source, kind):
+        is_empty = False
+        if isinstance(member, RefusedMember):
+            yield member
+            continue
         try:
-            for decoded in [member] if isinstance(member, RefusedMember) else _decode(member):
-                refused += [decoded] if isinstance(decoded, RefusedMember) else []
-                yield decoded
+            yield from _guarded(member)
         except Refused as error:
-            refused.append(RefusedMember(member.member, str(error), isinstance(error, NotATable)))
-            yield refused[-1]
-    if len(refused) == count:
-        reasons = " ".join(f"{one.member}: {one.reason}" for one in refused[:5]) or "It holds no file."
-        raise Refused(f"No member of this archive can become a table. {reasons}")
+            yield RefusedMember(member.member, str(error), isinstance(error, NotATable))
+    if is_empty:
+        raise Refused("The archive holds no file.")
+    if source.containers:
+        source.path.unlink()  # written out for its members' sake; they are out
 
 
 def _decode_text(source: Source) -> Decoded:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import struct
 
 from catalog.errors import NotATable, Refused
 from ingestion.decode.encoding import unmarked_utf16
 
-GZIP, ZIP, TEXT = "gzip", "zip", "text"
+GZIP, BZ2, XZ, ZSTD = "gzip", "bz2", "xz", "zstd"
+ZIP, TAR, TEXT = "zip", "tar", "text"
+COMPRESSIONS = (GZIP, BZ2, XZ, ZSTD)
+PARQUET, ARROW, ORC = "parquet file", "Arrow file", "ORC file"
+SHAPEFILE, DBF = "shapefile", "dbf table"
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", GZIP),
@@ -15,16 +20,12 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x05\x06", ZIP),
     (b"%PDF", "PDF document"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xls workbook or old Office document"),
-    (b"PAR1", "parquet file"),
-    (b"BZh", "bz2 archive"),
-    (b"\xfd7zXZ\x00", "xz archive"),
-    (b"\x28\xb5\x2f\xfd", "zstd archive"),
+    (b"\xfd7zXZ\x00", XZ),
+    (b"\x28\xb5\x2f\xfd", ZSTD),
     (b"7z\xbc\xaf\x27\x1c", "7z archive"),
     (b"Rar!\x1a\x07", "rar archive"),
     (b"SQLite format 3\x00", "SQLite or GeoPackage database"),
-    (b"\x00\x00\x27\x0a", "shapefile"),
-    (b"ARROW1", "Arrow file"),
-    (b"ORC", "ORC file"),
+    (b"\x00\x00\x27\x0a", SHAPEFILE),
     (b"\x89PNG", "PNG image"),
     (b"\xff\xd8\xff", "JPEG image"),
     (b"GIF8", "GIF image"),
@@ -33,6 +34,15 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"{\\rtf", "RTF document"),
     (b"\x7fELF", "program"),
 )
+_ASCII_MAGIC: tuple[tuple[bytes, str], ...] = (  # these could begin a header: only with bytes that no text has
+    (b"PAR1", PARQUET),
+    (b"PARE", "encrypted parquet file"),
+    (b"ARROW1", ARROW),
+    (b"ORC", ORC),
+    (b"BZh", BZ2),
+)
+_DBF_TYPES = b"CNDLFMGBIYT@+O0VWQPX"
+_DBF_VERSIONS = b"\x02\x03\x30\x31\x32\x43\x83\x8b\xf5"
 _TEXT_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"<(!doctype\s+html|html|head|body)\b", re.I), "HTML page"),
     (re.compile(r"(<!--.*?-->\s*)?<(!doctype\s+html|html)\b", re.I | re.S), "HTML page"),
@@ -53,15 +63,31 @@ def kind_of_bytes(head: bytes) -> str:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
-    if head[257:262] == b"ustar":
-        return "tar archive"
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    has_binary = bool(controls or head.count(0))
+    for magic, kind in _ASCII_MAGIC:
+        if has_binary and head.startswith(magic):
+            return kind
+    if has_binary and head[257:262] == b"ustar":
+        return TAR
+    if _is_dbf(head):
+        return DBF
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
         return TEXT
     if unmarked_utf16(head):
         return TEXT
-    controls = len(head) - len(head.translate(None, _CONTROLS))
     is_binary = controls > 0.05 * len(head) or head.count(0) > 0.3 * len(head)
     return "binary file of an unknown kind" if is_binary else TEXT
+
+
+def _is_dbf(head: bytes) -> bool:
+    """Whether the header is a dBase table's: its version, date and lengths make sense together."""
+    if len(head) < 33 or head[0] not in _DBF_VERSIONS:
+        return False
+    header_bytes, record_bytes = struct.unpack_from("<HH", head, 8)
+    is_date = head[2] <= 12 and head[3] <= 31
+    is_sized = (header_bytes - 33) % 32 in (0, 7, 8, 1, 31) and header_bytes > 33 and record_bytes > 1
+    return is_date and is_sized and head[43:44] in tuple(bytes([type_]) for type_ in _DBF_TYPES)
 
 
 def unread(kind: str) -> Refused:

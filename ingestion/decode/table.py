@@ -54,6 +54,15 @@ class RefusedMember:
     is_document: bool = False
 
 
+@dataclass(slots=True)
+class Budget:
+    """What one published file has grown to so far, over all its members: ``archives`` holds it within limits."""
+
+    packed_bytes: int = 0
+    expanded_bytes: int = 0
+    members: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One file, or one archive member already written out, on its way to a decoder.
@@ -68,12 +77,16 @@ class Source:
     member: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     pad_ragged: bool = False
+    containers: tuple[str, ...] = ()
+    budget: Budget = field(default_factory=Budget)
 
     def new_file(self, suffix: str) -> Path:
         """Name a new file under scratch; it stays until the caller empties scratch."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self.scratch)) / f"data{suffix}"
 
-    def within(self, path: Path, *, file_name: str, member: str | None, **facts: str) -> Source:
+    def within(self, path: Path, *, file_name: str, member: str | None, container: str, **facts: str) -> Source:
         """The same source one container deeper."""
-        return replace(self, path=path, file_name=file_name, member=member, facts={**self.facts, **facts})
+        chain = (*self.containers, container)
+        facts = {**self.facts, "container": "/".join(chain), **facts}
+        return replace(self, path=path, file_name=file_name, member=member, containers=chain, facts=facts)

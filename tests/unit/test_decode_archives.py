@@ -59,7 +59,7 @@ REFUSED = {
     "gzip that is cut": (gzip.compress(CSV * 1000)[:-9], "gzip"),
     "gzip that is corrupt": (gzip.compress(CSV)[:-8] + bytes(8), "gzip"),
     "gzip of nothing": (gzip.compress(b""), "empty"),
-    "gzip in gzip": (gzip.compress(gzip.compress(CSV)), "archive within"),
+    "gzip in gzip in gzip": (gzip.compress(gzip.compress(gzip.compress(CSV))), "archive within"),
     "gzip of HTML": (gzip.compress(b"<html></html>"), "HTML"),
     "ZIP that is cut": (zipped({"a.csv": CSV})[:-9], "ZIP"),
     "ZIP of nothing": (zipped({}), "holds no file"),
@@ -108,8 +108,9 @@ def test_each_member_of_a_zip_is_its_own_table(tmp_path: Path) -> None:
 
 
 def test_members_that_cannot_be_read_leave_the_others(tmp_path: Path) -> None:
+    deep = zipped({"x.csv": CSV, "deeper.zip": zipped({"y.csv": CSV})})
     content = bytearray(
-        zipped({"locked.csv": CSV, "good.csv": CSV, "bad.csv": b"a;b\n" + b"1;2\n" * 50, "in.zip": zipped({"x": CSV})})
+        zipped({"locked.csv": CSV, "good.csv": CSV, "bad.csv": b"a;b\n" + b"1;2\n" * 50, "in.zip": deep})
     )
     encrypted_flag = content.index(b"PK\x01\x02") + 8
     struct.pack_into("<H", content, encrypted_flag, 1)
@@ -118,17 +119,26 @@ def test_members_that_cannot_be_read_leave_the_others(tmp_path: Path) -> None:
     found = run(tmp_path, bytes(content))
     reasons = {one.member: one.reason for one in found if isinstance(one, RefusedMember)}
 
-    assert [one.member for one in found] == ["locked.csv", "good.csv", "bad.csv", "in.zip"]
+    assert [one.member for one in found] == [
+        "locked.csv",
+        "good.csv",
+        "bad.csv",
+        "in.zip/x.csv",
+        "in.zip/deeper.zip",
+    ]
     assert "encrypted" in reasons["locked.csv"]
     assert "corrupt" in reasons["bad.csv"]
-    assert "archive within" in reasons["in.zip"]
+    assert "archive within" in reasons["in.zip/deeper.zip"]
     assert cells(found[1]) == [("1", "2", 2)]
 
 
-def test_parts_of_a_shapefile_are_not_tables(tmp_path: Path) -> None:
+def test_parts_of_a_shapefile_are_not_tables_of_their_own(tmp_path: Path) -> None:
     found = run(tmp_path, zipped({"zone.shp": b"\0\0\x27\x0a", "zone.cpg": b"UTF-8", "liste.csv": CSV}))
 
-    assert [type(one).__name__ for one in found] == ["RefusedMember", "RefusedMember", "DecodedTable"]
+    assert [(one.member, type(one).__name__) for one in found] == [
+        ("zone.shp", "RefusedMember"),
+        ("liste.csv", "DecodedTable"),
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp850", "cp1252"])
