@@ -9,7 +9,8 @@
         ├── UsageError            what was asked does not exist or is malformed (exit 2, HTTP 404 or 422)
         │   ├── UnknownName       a feed, table, column or release that is not there
         │   ├── InvalidSettings   an ODH_ variable that is unknown or malformed
-        │   └── InvalidFeed       a feed file that breaks its schema
+        │   ├── InvalidFeed       a feed file that breaks its schema
+        │   └── InvalidContract   a contract file that breaks its schema
         ├── ResourceGone          the portal says 404 or 410 for good
         ├── Refused               a file that cannot become a table, with the reason
         │   └── NotATable         a document, a picture, a page or a program: no data was there to read
@@ -78,6 +79,10 @@ class InvalidSettings(UsageError):
 
 class InvalidFeed(UsageError):
     """A feed file that does not follow the schema."""
+
+
+class InvalidContract(UsageError):
+    """A contract file, of a table's columns and types, that does not follow the schema."""
 
 
 class ResourceGone(PermanentError):

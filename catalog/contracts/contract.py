@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections import Counter
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from catalog.contracts.types import TYPES
+from catalog.errors import UnknownName
 from catalog.feed import BadValues, Name
 
 Decided = Literal["evidence", "schema", "hand"]
+
+
+def _is_type(name: str) -> str:
+    if name not in TYPES:
+        raise ValueError(str(UnknownName("type", name, TYPES)))
+    return name
+
+
+ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]  # a long header may end with "_"
+TypeName = Annotated[str, AfterValidator(_is_type)]
 
 
 class _Strict(BaseModel):
@@ -18,9 +31,9 @@ class _Strict(BaseModel):
 class ColumnContract(_Strict):
     """One column of a table in silver."""
 
-    name: Name = Field(description="the column in bronze and in silver")
+    name: ColumnName = Field(description="the column in bronze and in silver")
     header: str = Field("", description="the header as published")
-    type: str = Field(description="one of the logical types of docs/types.md")
+    type: TypeName = Field(description="one of the logical types of docs/types.md")
     decided: Decided = Field(
         "evidence", description="by the rows, by a Table Schema, or by hand: that is never changed"
     )
@@ -32,9 +45,9 @@ class ColumnContract(_Strict):
     unique: bool = Field(False, description="true: the tests fail on a repeated value")
     values: list[str] = Field(default_factory=list, description="the only texts allowed, from a Table Schema")
     pattern: str | None = Field(None, description="regular expression every value matches, from a Table Schema")
-    minimum: float | None = None
-    maximum: float | None = None
-    description: str = ""
+    minimum: float | None = Field(None, description="the least number allowed")
+    maximum: float | None = Field(None, description="the greatest number allowed")
+    description: str = Field("", description="what the column means, in the words of its documentation")
     note: str | None = Field(None, description="what a person should know: mixed date orders, values that do not fit")
 
 
@@ -49,13 +62,22 @@ class Profile(_Strict):
 class Contract(_Strict):
     """One table in silver."""
 
-    feed: Name
-    domain: Name
+    feed: Name = Field(description="the feed the table belongs to")
+    domain: Name = Field(description="warehouse domain, as the feed says")
     table: str = Field(description="bronze table")
-    description: str = ""
-    bad_values: BadValues = BadValues.NULLIFY
-    columns: list[ColumnContract]
-    profile: Profile
+    description: str = Field("", description="what the table holds")
+    bad_values: BadValues = Field(BadValues.NULLIFY, description="as the feed says")
+    columns: list[ColumnContract] = Field(description="every column, in the order of the silver table")
+    profile: Profile = Field(description="the rows the contract was last held against")
+
+    @model_validator(mode="after")
+    def _columns_once(self) -> Contract:
+        repeated = [name for name, times in Counter(column.name for column in self.columns).items() if times > 1]
+        if repeated:
+            raise ValueError(f"columns {repeated} stand there twice")
+        if not self.table.startswith(f"{self.feed}__"):
+            raise ValueError(f"table {self.table!r} is none of feed {self.feed!r}; it must begin with '{self.feed}__'")
+        return self
 
     @property
     def model(self) -> str:
