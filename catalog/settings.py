@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     http_backoff_seconds: float = Field(0.5, ge=0, description="first wait between two tries; doubles each time")
     http_timeout_seconds: float = Field(30.0, gt=0, description="longest silence of a server")
     download_max_bytes: int = Field(5 * 1024**3, gt=0, description="largest file to download")
+    download_timeout_seconds: float = Field(14400.0, gt=0, description="longest one download may take, tries and all")
+    downloads_per_host: int = Field(2, ge=1, le=16, description="downloads at once from one server")
+    schemas_url: str = Field(
+        "https://schema.data.gouv.fr/schemas/schemas.json",
+        description="catalogue of the Table Schemas resources declare",
+    )
     raw_url: str | None = Field(None, description="raw zone: a folder or s3://bucket/prefix; default <lake>/raw")
     warehouse_url: str | None = Field(None, description="Iceberg data: a folder or s3://…; default <lake>/warehouse")
     catalog_url: str | None = Field(None, description="SQLAlchemy URL of the Iceberg catalogue; default SQLite")
@@ -106,6 +112,11 @@ class Settings(BaseSettings):
     def scratch(self) -> Path:
         """Local folder for files on their way; safe to empty when no run is on."""
         return self.lake.resolve() / "tmp"
+
+    @property
+    def partial(self) -> Path:
+        """Local folder for the first bytes of downloads that were cut, to be continued."""
+        return self.lake.resolve() / "partial"
 
     @property
     def spill(self) -> Path:
