@@ -5,13 +5,20 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
+from urllib.parse import SplitResult, urlsplit
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from catalog.errors import Refused
 from catalog.settings import is_loopback
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str], Iterable[str]]
+Place = tuple[str, int]  # host and port
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def resolve_host(host: str) -> list[str]:
@@ -25,12 +32,12 @@ def resolve_host(host: str) -> list[str]:
 class AddressRule:
     """Lets public addresses through, the portal's own, and this machine when the portal runs on it.
 
-    Link-local addresses (such as a cloud's 169.254.169.254) are refused always. The host is resolved once more to
-    connect, so this does not stop a name server that changes its answer in between.
+    Link-local addresses (such as a cloud's 169.254.169.254) are refused always. A name server may give another answer
+    when the connection is made: ``GuardedAdapter`` has ``check_peer`` look at the address that was then reached.
     """
 
     def __init__(self, portal_url: str, resolve: Resolver = resolve_host) -> None:
-        self._portal = urlsplit(portal_url).netloc.lower()
+        self._portal = _place(urlsplit(portal_url))
         self._is_local = is_loopback(portal_url)
         self._resolve = resolve
 
@@ -42,21 +49,86 @@ class AddressRule:
         """
         try:
             parts = urlsplit(url)
-            host = parts.hostname
+            host, place = parts.hostname, _place(parts)
         except ValueError as error:
             raise Refused(f"{url!r} is not a URL: {error}. Its publisher has to mend it.") from error
         if parts.scheme not in ("http", "https") or not host:
             raise Refused(f"{url!r} is no http or https address: not fetched. Its publisher has to mend it.")
         for text in self._resolve(host):
-            if not self._may_reach(_plain(text), parts.netloc.lower()):
+            if not self._may_reach(_plain(text), place):
                 raise Refused(f"{url} leads to {text}, which is not a public address: not fetched.")
 
-    def _may_reach(self, address: Address, netloc: str) -> bool:
+    def check_peer(self, host: str, port: int, address: str) -> None:
+        """Accept the address a connection was made to, before anything is asked there, or raise.
+
+        Raises:
+            Refused: for an address that is not public.
+        """
+        if not self._may_reach(_plain(address), (host.lower(), port)):
+            raise Refused(f"{host}:{port} led to {address}, which is not a public address: nothing was asked there.")
+
+    def _may_reach(self, address: Address, place: Place) -> bool:
         if address.is_link_local:
             return False
-        if netloc == self._portal or (self._is_local and address.is_loopback):
+        if place == self._portal or (self._is_local and address.is_loopback):
             return True
         return address.is_global and not address.is_multicast
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Connects as requests does, and hangs up unheard where the rule forbids the address reached.
+
+    Behind a proxy of the environment the proxy makes the connection, and its own rules hold.
+    """
+
+    def __init__(self, rule: AddressRule) -> None:
+        self._pools = {"http": _guarded_pool(rule), "https": _guarded_tls_pool(rule)}
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Have every direct connection made by the guarded kind."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+
+def _guarded_pool(address_rule: AddressRule) -> type[HTTPConnectionPool]:
+    class Connection(_Guarded, HTTPConnection):
+        rule = address_rule
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool
+
+
+def _guarded_tls_pool(address_rule: AddressRule) -> type[HTTPSConnectionPool]:
+    class Connection(_Guarded, HTTPSConnection):
+        rule = address_rule
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool
+
+
+class _Guarded(HTTPConnection):
+    """A connection that looks where it arrived, before TLS and before the request."""
+
+    rule: ClassVar[AddressRule]
+
+    def _new_conn(self) -> socket.socket:
+        connected = super()._new_conn()
+        try:
+            self.rule.check_peer(self.host, self.port, connected.getpeername()[0])
+        except (Refused, OSError):
+            connected.close()
+            raise
+        return connected
+
+
+def _place(parts: SplitResult) -> Place:
+    """Host and port of a URL, the scheme's own port when none is written."""
+    return parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
 
 
 def _plain(text: str) -> Address:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import TypeVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import structlog
@@ -41,6 +42,7 @@ class TryAgain(Exception):
         advice: what the reader can do once no try is left.
         kind: the error raised then.
         retry_after: the server's own header, as received.
+        progressed: whether the next try goes on where this one stopped, so that it does not count.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class TryAgain(Exception):
         advice: str,
         kind: type[TransientError] = PortalUnavailable,
         retry_after: str | None = None,
+        progressed: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason, self.advice, self.kind, self.retry_after = reason, advice, kind, retry_after
+        self.progressed = progressed
 
     def final(self, tries: int) -> OdhError:
         """The error to raise when this was the last try."""
@@ -82,6 +86,7 @@ class Patience:
             try:
                 return attempt()
             except TryAgain as failure:
+                tries = 1 if failure.progressed and self._retries else tries
                 if tries > self._retries:
                     raise failure.final(tries) from failure
                 wait = self.wait_seconds(tries, failure.retry_after)
@@ -120,18 +125,70 @@ class Pace:
             self._sleep(turn - now)
 
 
+class Hosts:
+    """At most so many visits at once to one server, and none while it asked to be left alone; for all threads."""
+
+    def __init__(
+        self,
+        at_once: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._at_once, self._clock, self._sleep = at_once, clock, sleep
+        self._lock = threading.Lock()
+        self._gates: dict[str, threading.Semaphore] = {}
+        self._quiet_until: dict[str, float] = {}
+
+    @contextmanager
+    def visit(self) -> Iterator[Callable[[str], None]]:
+        """Give a function to call before each address asked: it returns when that server may be asked.
+
+        One visit is at one server at a time, so redirects in a circle block nobody.
+        """
+        with ExitStack() as here:
+
+            def enter(url: str) -> None:
+                here.close()
+                host = host_of(url)
+                with self._lock:
+                    gate = self._gates.setdefault(host, threading.Semaphore(self._at_once))
+                here.enter_context(gate)
+                with self._lock:
+                    wait = self._quiet_until.get(host, 0.0) - self._clock()
+                if wait > 0:
+                    self._sleep(wait)
+
+            yield enter
+
+    def leave_alone(self, url: str, seconds: float) -> None:
+        """Ask nothing more of a server for so long, ``LONGEST_WAIT_SECONDS`` at most."""
+        until = self._clock() + min(seconds, LONGEST_WAIT_SECONDS)
+        with self._lock:
+            self._quiet_until[host_of(url)] = max(until, self._quiet_until.get(host_of(url), until))
+
+
+def host_of(url: str) -> str:
+    """The server a URL names, port included."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
 def parse_retry_after(text: str | None, now: datetime) -> float | None:
     """Seconds to wait from a ``Retry-After`` header, a number or an HTTP date (RFC 9110, 10.2.3); else None."""
     if text is None:
         return None
     if text.strip().isdecimal():
         return float(text)
+    moment = parse_http_date(text)
+    return max(0.0, (moment - now).total_seconds()) if moment else None
+
+
+def parse_http_date(text: str | None) -> datetime | None:
+    """Read an HTTP date as an aware moment; None for anything else."""
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text or "")
     except ValueError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def new_session() -> requests.Session:

@@ -5,10 +5,8 @@ Knows nothing of where they are kept afterwards (``raw``) nor of what they hold 
 
 from __future__ import annotations
 
-import hashlib
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,21 +14,29 @@ from pathlib import Path
 
 import requests
 import structlog
+from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
 from catalog.clock import utc_now
-from catalog.errors import BadDownload, Refused, ResourceGone
+from catalog.errors import BadDownload, PermanentError, Refused, ResourceGone
 from catalog.settings import Settings
-from ingestion.addresses import AddressRule, Resolver, resolve_host
-from ingestion.courtesy import Patience, TryAgain, new_session, open_url, sort_failure
-from ingestion.integrity import archive_problem, is_web_page
+from ingestion.addresses import AddressRule, GuardedAdapter, Resolver, resolve_host
+from ingestion.announced import (
+    PLAIN,
+    REPORT,
+    content_encoding,
+    is_continuation,
+    origin_of,
+    verify,
+    vouched_checksum,
+    whole_bytes,
+)
+from ingestion.courtesy import Hosts, Patience, TryAgain, new_session, open_url, parse_retry_after, sort_failure
+from ingestion.partial import CHUNK_BYTES, Part, Partials
 from ingestion.portal import Resource
 
-CHUNK_BYTES = 256 * 1024
-CHECKSUMS = frozenset({"md5", "sha1", "sha256"})
-EXPANDED_FACTOR = 20  # an archive whose test yields more than this many times the size limit is not opened
+PROGRESS_BYTES = 1024**2  # a cut try that brought this much, to be continued, does not count among the tries
 DOWN = "Its server may be down or busy: run again later."
-REPORT = "Run again later; if it lasts, report it to the dataset's publisher."
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +61,8 @@ class Download:
     path: Path
     size_bytes: int
     sha256: str
+    sha1: str
+    contents_sha256: str | None  # of what an archive holds, whatever its packing
     etag: str | None
     last_modified: str | None  # the header's text, to be sent back as it came
     http_status: int
@@ -64,8 +72,19 @@ class Download:
     finished_at: datetime
 
 
+@dataclass(slots=True)
+class _Job:
+    """One download in progress, over all its tries."""
+
+    resource: Resource
+    part: Part
+    conditions: dict[str, str]
+    started_at: datetime
+    deadline: float | None = None  # set when its server is first asked: a turn waited for is not held against it
+
+
 class Downloader:
-    """Fetches resources; may be shared by threads."""
+    """Fetches resources; one for a process, to be shared by its threads, so that every server is spared."""
 
     def __init__(
         self,
@@ -74,13 +93,16 @@ class Downloader:
         *,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = utc_now,
+        clock: Callable[[], float] = time.monotonic,
         resolve: Resolver = resolve_host,
     ) -> None:
-        self.now = now
-        self._session = session or new_session()
-        self._patience = Patience(settings, sleep, now)
+        self.now, self._clock = now, clock
         self._addresses = AddressRule(settings.portal_url, resolve)
-        self._timeout_seconds, self._max_bytes = settings.http_timeout_seconds, settings.download_max_bytes
+        self._session = session or _guarded_session(self._addresses)
+        self._patience = Patience(settings, sleep, now)
+        self._hosts = Hosts(settings.downloads_per_host, clock, sleep)
+        self._partials = Partials(settings.partial, settings.download_max_bytes)
+        self._settings, self._max_bytes = settings, settings.download_max_bytes
 
     def fetch(
         self,
@@ -92,163 +114,166 @@ class Downloader:
     ) -> Download | None:
         """Download a resource to a new file under ``into``; None when the server says it has not changed.
 
+        A try that was cut is continued where the server lets it; the bytes of one that failed for good, or was
+        killed, are kept for the next run. The finished file is judged whole.
+
         Args:
             known: what the server said of the copy we have.
-            on_bytes: told of every chunk's size, and of minus the sum when a try is given up.
+            on_bytes: told of every chunk's size, and of minus the sum when the bytes are given up.
 
         Raises:
             ResourceGone: for 404 and 410.
             Refused: when no further try can help: too large, not a public http(s) address, redirects in a circle.
             PortalUnavailable: when its server gave no answer, after every retry.
-            BadDownload: when the bytes were not what was announced, after every retry.
+            BadDownload: when the bytes were not what was announced, after every retry, or came too slowly.
         """
+        if resource.kind == "file" and (resource.size_bytes or 0) > self._max_bytes:
+            raise _too_large(resource, resource.size_bytes or 0, self._max_bytes)
         into.mkdir(parents=True, exist_ok=True)
-        return self._patience.insist(lambda: self._attempt(resource, into, known, on_bytes or (lambda _: None)))
+        checksum = vouched_checksum(resource)
+        algorithms = {"sha1"} | ({checksum.algorithm} if checksum else set())
+        tell = on_bytes or (lambda _: None)
+        with self._partials.part(resource.url.strip(), into, algorithms, tell) as part:
+            job = _Job(resource, part, known.headers() if known else {}, self.now())
+            try:
+                return self._patience.insist(lambda: self._attempt(job))
+            except PermanentError:
+                part.discard()
+                raise
 
-    def _attempt(
-        self, resource: Resource, into: Path, known: Validators | None, on_bytes: Callable[[int], None]
-    ) -> Download | None:
-        started_at = self.now()
-        part = into / f"{uuid.uuid4().hex}.part"
-        with self._open(resource, known) as response, ExitStack() as undo:
+    def _attempt(self, job: _Job) -> Download | None:
+        with self._hosts.visit() as enter, self._open(job, enter) as response:
             if response.status_code == 304:
+                job.part.discard()
                 return None
-            undo.callback(part.unlink, missing_ok=True)
-            received = _Received(resource, part, self._max_bytes)
-            undo.callback(lambda: on_bytes(-received.size_bytes))
-            received.write(response, on_bytes)
-            received.verify(_content_length(response))
-            undo.pop_all()
-        return Download(
-            path=part,
-            size_bytes=received.size_bytes,
-            sha256=received.sha256,
-            etag=response.headers.get("ETag"),
-            last_modified=response.headers.get("Last-Modified"),
-            http_status=response.status_code,
-            content_type=response.headers.get("Content-Type"),
-            final_url=response.url,
-            started_at=started_at,
-            finished_at=self.now(),
-        )
+            part = job.part
+            if response.status_code != 206:
+                part.start(origin_of(response))
+            self._receive(response, job)
+        return self._judge(response, job)
 
-    def _open(self, resource: Resource, known: Validators | None) -> requests.Response:
-        """Ask for the resource; the answer is either its bytes or a 304 that was asked for."""
-        conditions = known.headers() if known else {}
+    def _open(self, job: _Job, enter: Callable[[str], None]) -> requests.Response:
+        """Ask for the resource; the answer is its bytes, the rest of them, or a 304, whichever was asked for."""
+
+        def before(url: str) -> None:
+            self._addresses.check(url)
+            enter(url)
+            job.deadline = job.deadline or self._clock() + self._settings.download_timeout_seconds
+            self._hurry(job)
+
         try:
             response = open_url(
                 self._session,
-                resource.url.strip(),
-                check=self._addresses.check,
-                timeout_seconds=self._timeout_seconds,
-                headers={"Accept": "*/*", "Accept-Encoding": "identity", **conditions},
+                job.resource.url.strip(),
+                check=before,
+                timeout_seconds=self._settings.http_timeout_seconds,
+                headers={"Accept": "*/*", "Accept-Encoding": "identity", **job.conditions, **_rest_of(job.part)},
             )
         except requests.RequestException as error:
-            raise TryAgain(f"{resource.url} gave no answer: {error}", DOWN) from error
+            raise TryAgain(f"{job.resource.url} gave no answer: {error}", DOWN) from error
         with ExitStack() as undo:
             undo.callback(response.close)
-            self._accept(response, resource, conditional=bool(conditions))
+            self._accept(response, job)
             undo.pop_all()
         return response
 
-    def _accept(self, response: requests.Response, resource: Resource, conditional: bool) -> None:
+    def _accept(self, response: requests.Response, job: _Job) -> None:
         """Let only a usable answer through."""
+        status, resource, part = response.status_code, job.resource, job.part
+        if status in (429, 503):
+            self._spare(response)
         sort_failure(response, DOWN)
-        status = response.status_code
         if status in (404, 410):
             raise ResourceGone(
                 f"Resource {resource.id} ({resource.title!r}) is not at {response.url} (HTTP {status}). If it was just"
                 " replaced, run again; else its publisher has to mend the link."
             )
-        if status != 200 and not (status == 304 and conditional):
+        if (status == 206 and not is_continuation(response, part)) or (status == 416 and part.can_resume):
+            part.discard()
+            raise TryAgain(f"{response.url} could not be continued (HTTP {status})", REPORT, BadDownload)
+        if status not in (200, 206) and not (status == 304 and job.conditions):
             raise Refused(f"{response.url} answered HTTP {status} {response.reason or ''}: not open to us. {REPORT}")
-        length = _content_length(response)
+        length = whole_bytes(response)
         if length is not None and length > self._max_bytes:
             raise _too_large(resource, length, self._max_bytes)
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("", "identity", *HTTPResponse.CONTENT_DECODERS):
+        encoding = content_encoding(response)
+        if encoding not in PLAIN and encoding not in HTTPResponse.CONTENT_DECODERS:
             raise Refused(f"{response.url} came encoded as {encoding!r}, though asked for plain bytes. {REPORT}")
 
+    def _spare(self, response: requests.Response) -> None:
+        """Keep every download off a server that says it has had enough, for as long as it says."""
+        seconds = parse_retry_after(response.headers.get("Retry-After"), self.now())
+        if seconds is None and response.status_code == 429:
+            seconds = self._settings.http_backoff_seconds
+        if seconds:
+            self._hosts.leave_alone(response.url, seconds)
+            log.warning("server_spared", url=response.url, seconds=seconds)
 
-class _Received:
-    """The bytes of one try: written, counted and hashed while they come, then judged."""
+    def _receive(self, response: requests.Response, job: _Job) -> None:
+        """Append the body to the part; what came of a cut one stays there if it can be continued."""
+        part, before = job.part, job.part.size_bytes
+        decode = content_encoding(response) not in PLAIN
+        try:
+            # read1 and not read: a server that drips must be seen to, not waited for until a whole chunk is there.
+            while chunk := response.raw.read1(CHUNK_BYTES, decode_content=decode):
+                if part.size_bytes + len(chunk) > self._max_bytes:
+                    raise _too_large(job.resource, part.size_bytes + len(chunk), self._max_bytes)
+                part.write(chunk)
+                self._hurry(job)
+        except HTTPError as error:
+            progressed = part.can_resume and part.size_bytes - before >= PROGRESS_BYTES
+            if not part.can_resume:
+                part.discard()
+            reason = f"{response.url} stopped before its end: {error}"
+            raise TryAgain(reason, REPORT, BadDownload, progressed=progressed) from error
 
-    def __init__(self, resource: Resource, path: Path, max_bytes: int) -> None:
-        self.size_bytes = 0
-        self._resource, self._path, self._max_bytes = resource, path, max_bytes
-        # Only the portal's own hosting vouches for size and checksum; elsewhere they go stale unseen.
-        self._size = resource.size_bytes if resource.kind == "file" else None
-        self._checksum = resource.checksum if resource.kind == "file" else None
-        if self._checksum and self._checksum.algorithm not in CHECKSUMS:
-            log.info("checksum_not_understood", resource_id=resource.id, algorithm=self._checksum.algorithm)
-            self._checksum = None
-        algorithms = {"sha256"} | ({self._checksum.algorithm} if self._checksum else set())
-        self._digests = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+    def _hurry(self, job: _Job) -> None:
+        if job.deadline is not None and self._clock() > job.deadline:
+            raise BadDownload(
+                f"{job.resource.url} brought {job.part.size_bytes} bytes in"
+                f" {self._settings.download_timeout_seconds:g} seconds and was given up. Run again later, or raise"
+                " ODH_DOWNLOAD_TIMEOUT_SECONDS."
+            )
 
-    @property
-    def sha256(self) -> str:
-        return self._digests["sha256"].hexdigest()
-
-    def write(self, response: requests.Response, on_bytes: Callable[[int], None]) -> None:
-        with self._path.open("xb") as out:
-            for chunk in _chunks(response):
-                self.size_bytes += len(chunk)
-                if self.size_bytes > self._max_bytes:
-                    raise _too_large(self._resource, self.size_bytes, self._max_bytes)
-                for digest in self._digests.values():
-                    digest.update(chunk)
-                out.write(chunk)
-                on_bytes(len(chunk))
-
-    def verify(self, announced_bytes: int | None) -> None:
-        """Compare with what was announced, the most telling difference first.
-
-        Raises:
-            TryAgain: for bytes that another try may bring whole.
-            Refused: for a broken file that is the very file the publisher uploaded.
-        """
-        if problem := self._web_page() or self._size_differs(announced_bytes) or self._checksum_differs():
-            raise self._bad(problem)
-        problem = "is empty" if not self.size_bytes else archive_problem(self._path, EXPANDED_FACTOR * self._max_bytes)
-        if problem and self._checksum:
-            raise Refused(f"{self._resource.url} {problem}, as it was published. Its publisher has to replace it.")
-        if problem:
-            raise self._bad(problem)
-
-    def _bad(self, problem: str) -> TryAgain:
-        return TryAgain(f"{self._resource.url} {problem}", REPORT, BadDownload)
-
-    def _web_page(self) -> str | None:
-        declared = (self._resource.format or self._resource.mime or "").lower()
-        if "htm" not in declared and is_web_page(self._path):
-            return f"is a web page, not the {declared or 'data'} announced"
-        return None
-
-    def _size_differs(self, announced_bytes: int | None) -> str | None:
-        for source, expected in (("its server", announced_bytes), ("the portal", self._size)):
-            if expected is not None and expected != self.size_bytes:
-                return f"brought {self.size_bytes} bytes where {source} announced {expected}"
-        return None
-
-    def _checksum_differs(self) -> str | None:
-        if self._checksum is None:
-            return None
-        algorithm, expected = self._checksum.algorithm, self._checksum.value
-        found = self._digests[algorithm].hexdigest()
-        return None if found == expected else f"has {algorithm} {found} where the portal announced {expected}"
+    def _judge(self, response: requests.Response, job: _Job) -> Download:
+        """Accept the received bytes, or forget them: bad bytes are never continued."""
+        part, headers = job.part, response.headers
+        before = job.part.origin.headers() if job.part.origin else {}  # which the rest of a file need not repeat
+        try:
+            contents_sha256 = verify(part, job.resource, whole_bytes(response), self._max_bytes)
+        except TryAgain:
+            part.discard()
+            raise
+        size_bytes, sha256, sha1 = part.size_bytes, part.hexdigest("sha256"), part.hexdigest("sha1")
+        return Download(
+            path=part.finish(),
+            size_bytes=size_bytes,
+            sha256=sha256,
+            sha1=sha1,
+            contents_sha256=contents_sha256,
+            etag=headers.get("ETag", before.get("ETag")),
+            last_modified=headers.get("Last-Modified", before.get("Last-Modified")),
+            http_status=response.status_code,
+            content_type=headers.get("Content-Type", before.get("Content-Type")),
+            final_url=response.url,
+            started_at=job.started_at,
+            finished_at=self.now(),
+        )
 
 
-def _chunks(response: requests.Response) -> Iterator[bytes]:
-    try:
-        yield from response.iter_content(CHUNK_BYTES)
-    except requests.RequestException as error:
-        raise TryAgain(f"{response.url} stopped before its end: {error}", REPORT, BadDownload) from error
+def _guarded_session(rule: AddressRule) -> requests.Session:
+    """A session whose every connection is checked where it arrives."""
+    session = new_session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, GuardedAdapter(rule))
+    return session
 
 
-def _content_length(response: requests.Response) -> int | None:
-    """Announced size of the file; None when the header counts encoded bytes, or is missing."""
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() and not response.headers.get("Content-Encoding") else None
+def _rest_of(part: Part) -> dict[str, str]:
+    """Headers that ask for the bytes not yet there, and for all of them if the file is another by now."""
+    if not part.can_resume or part.origin is None:
+        return {}
+    return {"Range": f"bytes={part.size_bytes}-", "If-Range": part.origin.validator}
 
 
 def _too_large(resource: Resource, size_bytes: int, max_bytes: int) -> Refused:

@@ -21,11 +21,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from catalog.errors import PermanentError, Refused
 from catalog.storage import Store
-from ingestion.download import CHECKSUMS, Download, Downloader, Validators
+from ingestion.changes import Evidence, Verdict, announced_change, received_change
+from ingestion.download import Download, Downloader, Validators
 from ingestion.portal import Checksum, Dataset, Resource
 
 DATE_PREFIX = "extraction_date="
 MANIFEST_SUFFIX = ".manifest.json"
+_OF_THE_BYTES = {"key", "sha256", "size_bytes", "sha1", "contents_sha256"}
+_OF_THE_ANSWER = {"final_url", "etag", "last_modified", "unsteady_etag", "content_type"}
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +38,7 @@ class Manifest(BaseModel):
 
     ``unchanged`` refers by ``key`` to the bytes of an earlier extraction; what the server said then (status, ETag…)
     is repeated when nothing was asked or nothing new was said. ``http_status`` is None when no request was needed.
-    ``evidence`` is how the outcome is known; None in manifests written before it was kept.
+    ``evidence`` is the sign that decided (see ``changes``); None in manifests written before it was kept.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,9 +56,12 @@ class Manifest(BaseModel):
     final_url: str
     sha256: str
     size_bytes: int
+    sha1: str | None = None  # of the bytes last received, which ``key`` may hold in another packing
+    contents_sha256: str | None = None  # of what an archive holds, whatever its packing
     checksum: Checksum | None
     etag: str | None
     last_modified: str | None
+    unsteady_etag: bool = False  # seen to change while bytes and date stayed: of no use to ask with
     http_status: int | None
     content_type: str | None
     started_at: datetime
@@ -129,33 +135,45 @@ class RawZone:
             "portal": dict(resource.metadata),
             "started_at": downloader.now(),
         }
-        if previous and _is_announced_unchanged(resource, previous):
-            return self._refer(facts, previous, downloader.now(), http_status=None)
-        download = downloader.fetch(resource, scratch, known=_validators(resource, previous), on_bytes=on_bytes)
+        announced = announced_change(resource, previous) if previous else Verdict("changed", "new")
+        if previous and announced.outcome == "unchanged":
+            return self._refer(facts, previous, downloader.now(), None, "portal_checksum")
+        # Where a change is proven, the server is not asked whether there is one: it may not have noticed.
+        known = _validators(resource, previous) if previous and announced.outcome == "unknown" else None
+        download = downloader.fetch(resource, scratch, known=known, on_bytes=on_bytes)
         if download is None:  # only where an earlier copy's validators were sent
-            return self._refer(facts, cast(Manifest, previous), downloader.now(), http_status=304)
-        return self._keep(facts, download, previous)
+            return self._refer(facts, cast(Manifest, previous), downloader.now(), 304, "not_modified")
+        return self._keep(facts, download, previous, announced)
 
     def _refer(
-        self, facts: dict[str, Any], previous: Manifest, finished_at: datetime, http_status: int | None
+        self,
+        facts: dict[str, Any],
+        previous: Manifest,
+        finished_at: datetime,
+        http_status: int | None,
+        evidence: Evidence,
     ) -> Manifest:
         """Commit that the bytes are those of an earlier extraction, which nobody sent again."""
-        same = {"key", "final_url", "sha256", "size_bytes", "etag", "last_modified", "content_type"}
-        seen = previous.model_dump(include=same)
-        return self._commit(
-            Manifest(**facts, **seen, status="unchanged", http_status=http_status, finished_at=finished_at)
-        )
+        seen = previous.model_dump(include=_OF_THE_BYTES | _OF_THE_ANSWER)
+        outcome = {"status": "unchanged", "evidence": evidence, "http_status": http_status, "finished_at": finished_at}
+        return self._commit(Manifest(**facts, **seen, **outcome))
 
-    def _keep(self, facts: dict[str, Any], download: Download, previous: Manifest | None) -> Manifest:
+    def _keep(
+        self, facts: dict[str, Any], download: Download, previous: Manifest | None, announced: Verdict
+    ) -> Manifest:
         """Commit downloaded bytes, stored only if they differ from the last ones; the local file is gone after."""
         seen = {field.name: getattr(download, field.name) for field in fields(download) if field.name != "path"}
+        verdict = received_change(download.sha256, download.contents_sha256, previous) if previous else announced
         try:
-            if previous and previous.sha256 == download.sha256:
-                manifest = Manifest(**facts | seen, status="unchanged", key=previous.key)
+            if previous and verdict.outcome == "unchanged":
+                same = previous.model_dump(include={"key", "sha256", "size_bytes", "contents_sha256"})
+                same["unsteady_etag"] = previous.unsteady_etag or _is_unsteady(download, previous)
+                manifest = Manifest(**facts | seen | same, status="unchanged", evidence=verdict.evidence)
             else:
                 folder = _folder(facts["feed"], facts["extraction_date"])
                 key = f"{folder}/{_plain(facts['resource_id'])}/{_plain(facts['file_name'])}"
-                manifest = Manifest(**facts | seen, status="stored", key=key)
+                evidence = announced.evidence or verdict.evidence
+                manifest = Manifest(**facts | seen, status="stored", evidence=evidence, key=key)
                 self._store.put_file(download.path, key)
         finally:
             download.path.unlink(missing_ok=True)
@@ -164,7 +182,9 @@ class RawZone:
     def _commit(self, manifest: Manifest) -> Manifest:
         key = _manifest_key(manifest.feed, manifest.extraction_date, manifest.resource_id)
         self._store.put_bytes(manifest.model_dump_json(indent=2).encode(), key)
-        facts = manifest.model_dump(include={"resource_id", "status", "http_status", "size_bytes", "sha256"})
+        facts = manifest.model_dump(
+            include={"resource_id", "status", "evidence", "http_status", "size_bytes", "sha256"}
+        )
         log.info("resource_extracted", **facts)
         return manifest
 
@@ -183,22 +203,21 @@ class RawZone:
         return sorted(date.fromisoformat(name) for name in names if re.fullmatch(r"\d{4}-\d{2}-\d{2}", name))
 
 
-def _is_announced_unchanged(resource: Resource, previous: Manifest) -> bool:
-    """Whether the portal, where it hosts the bytes, still announces the checksum the earlier copy was verified with."""
-    checksum = resource.checksum
-    return (
-        resource.kind == "file"
-        and checksum is not None
-        and checksum.algorithm in CHECKSUMS
-        and checksum == previous.checksum
-    )
-
-
-def _validators(resource: Resource, previous: Manifest | None) -> Validators | None:
+def _validators(resource: Resource, previous: Manifest) -> Validators | None:
     """What to send to be told of changes only; nothing once the address has changed."""
-    if previous is None or previous.source_url != resource.url:
+    if previous.source_url != resource.url:
         return None
-    return Validators(previous.etag, previous.last_modified)
+    return Validators(None if previous.unsteady_etag else previous.etag, previous.last_modified)
+
+
+def _is_unsteady(download: Download, previous: Manifest) -> bool:
+    """Whether the server gave the same bytes of the same date another ETag, as a row of servers behind one name does.
+
+    Asked with such a tag, it would send everything each time; asked with the date, it need not.
+    """
+    same_date = download.last_modified is not None and download.last_modified == previous.last_modified
+    same_file = download.sha256 == previous.sha256 and download.final_url == previous.final_url
+    return same_file and same_date and None not in (download.etag, previous.etag) and download.etag != previous.etag
 
 
 def _folder(feed: str, extraction_date: date) -> str:

@@ -189,11 +189,14 @@ def test_redirect_is_followed_relative_to_where_it_was_said(tmp_path: Path) -> N
     assert download.final_url == asked[-1].url == "https://static.example/v1/v2/communes.csv"
 
 
-def test_large_file_is_refused_before_its_bytes(tmp_path: Path) -> None:
-    error, requests_made = refusal(tmp_path, hosted(), Answer(200, ROWS), download_max_bytes=27)
+@pytest.mark.parametrize(
+    ("resource", "needed"), [(hosted(), 0), (remote(), 1), (remote(filesize=1), 1)], ids=["hosted", "remote", "lying"]
+)
+def test_large_file_is_refused_before_its_bytes(tmp_path: Path, resource: Resource, needed: int) -> None:
+    error, requests_made = refusal(tmp_path, resource, Answer(200, ROWS), download_max_bytes=27)
     assert isinstance(error, Refused)
     assert "has 28 bytes or more; the limit is 27. Raise ODH_DOWNLOAD_MAX_BYTES" in str(error)
-    assert requests_made == 1
+    assert requests_made == needed
 
 
 def test_large_file_of_unknown_length_is_refused_on_the_way(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import Refused
-from ingestion.integrity import archive_problem, is_web_page
+from ingestion.integrity import check_archive, is_web_page
 
 ROWS = b"code;nom\n01001;L'Abergement\n" * 50
 LIMIT = 10**6
@@ -35,7 +35,7 @@ def flipped(content: bytes, position: int) -> bytes:
 def problem(folder: Path, content: bytes, limit: int = LIMIT) -> str | None:
     path = folder / "file"
     path.write_bytes(content)
-    return archive_problem(path, limit)
+    return check_archive(path, limit).problem
 
 
 @pytest.mark.parametrize(
