@@ -19,6 +19,7 @@ from ingestion.decode.delimited import decode_delimited
 from ingestion.decode.json_records import decode_json
 from ingestion.decode.json_text import NotJson
 from ingestion.decode.kinds import unread
+from ingestion.decode.parquet_file import decode_columnar
 from ingestion.decode.table import DecodedTable, RefusedMember, RejectedRow, Source
 from ingestion.decode.text import open_text
 
@@ -27,7 +28,11 @@ __all__ = ["DecodedTable", "RefusedMember", "RejectedRow", "decode"]
 log = structlog.get_logger(__name__)
 _HEAD_BYTES = 4096
 Decoded = Iterator[DecodedTable | RefusedMember]
-_DECODERS: dict[str, Callable[[Source], Iterable[DecodedTable | RefusedMember]]] = {}
+_DECODERS: dict[str, Callable[[Source], Iterable[DecodedTable | RefusedMember]]] = {
+    kinds.PARQUET: lambda source: [decode_columnar(source, kinds.PARQUET)],
+    kinds.ARROW: lambda source: [decode_columnar(source, kinds.ARROW)],
+    kinds.ORC: lambda source: [decode_columnar(source, kinds.ORC)],
+}
 
 
 def decode(
