@@ -86,8 +86,10 @@ def _by_checksum(resource: Resource, held: Held) -> Verdict:
     ours = {"sha1": held.sha1, "sha256": held.sha256}.get(announced.algorithm)
     if announced.value == ours or (announced == held.checksum and _was_verified(held)):
         return Verdict("unchanged", "portal_checksum")
-    comparable = ours or (held.checksum and held.checksum.algorithm == announced.algorithm)
-    return Verdict("changed", "portal_checksum") if comparable else UNKNOWN
+    was_other = (
+        held.checksum is not None and held.checksum != announced and held.checksum.algorithm == announced.algorithm
+    )
+    return Verdict("changed", "portal_checksum") if ours or was_other else UNKNOWN
 
 
 def _was_verified(held: Held) -> bool:
