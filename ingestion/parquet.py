@@ -51,7 +51,7 @@ class BronzeFiles:
         if rows * len(columns) > SMALL_CELLS:
             self._write(frame, columns)
             return
-        table = frame.collect()
+        table = frame.collect(engine="in-memory")  # a stream takes longer to begin
         self._kept.append(table)
         self._kept_bytes += int(table.estimated_size())
         if self._kept_bytes > KEPT_BYTES:

@@ -1,16 +1,17 @@
 """Decodes CSV in all its variety: comma, semicolon, tab or pipe, any quoting, any line end, any French encoding.
 
-The fast path lets polars read the bytes as they are: it pads short rows and cuts long ones without a word, so their
-structure is measured first. Text that breaks RFC 4180 is read record by record and written again by the book.
+A small text is read in memory, record by record. In a larger one polars reads the bytes as they are: it pads short rows
+and cuts long ones without a word, so their structure is measured first. Large text that breaks RFC 4180, or whose
+ragged rows are to be padded, is read record by record and written again by the book.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -21,13 +22,13 @@ import polars as pl
 from catalog.errors import Refused
 from catalog.names import column_names
 from ingestion.decode.dialect import Dialect, find_dialect
-from ingestion.decode.records import RecordReader, without_line_end
+from ingestion.decode.records import NO_SEPARATOR, Record, RecordReader, read_by_the_book, without_line_end
 from ingestion.decode.structure import Integers, IrregularText, Structure, measure
 from ingestion.decode.table import LINE, DecodedTable, RejectedRow, Source
 from ingestion.decode.text import Utf8Text
 
 SAMPLE_BYTES, MAX_SAMPLE_BYTES = 1 << 17, 1 << 26
-NO_SEPARATOR = "\x1f"  # given to readers of a single column: the ASCII unit separator, which no such text holds
+SMALL_BYTES = 1 << 16  # up to here, records in memory cost less than a measure and a scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ def _facts(text: Utf8Text, dialect: Dialect) -> dict[str, str]:
 
 
 def _read_rows(source: Source, text: Utf8Text, dialect: Dialect, columns: list[str]) -> _Rows:
+    if text.size_bytes <= SMALL_BYTES:
+        return _read_small(source, text, dialect, columns)
     try:
         structure = measure(
             text.path,
@@ -89,6 +92,8 @@ def _read_rows(source: Source, text: Utf8Text, dialect: Dialect, columns: list[s
             first_line=dialect.data_line,
         )
     except IrregularText:
+        return _rewrite(source, text, dialect, columns)
+    if source.pad_ragged and len(structure.ragged):
         return _rewrite(source, text, dialect, columns)
     return _scan(source, text, dialect, columns, structure)
 
@@ -168,20 +173,61 @@ def _mapped(path: Path) -> Iterator[memoryview]:
         yield view
 
 
+@dataclass(slots=True)
+class _Sieve:
+    """Tells the records that fit the table from the rejects, and counts them."""
+
+    width: int
+    pad_ragged: bool
+    kept: int = 0
+    padded: int = 0
+    lines: int = 0
+    rejects: list[RejectedRow] = field(default_factory=list)
+
+    def sift(self, records: Iterable[Record]) -> Iterator[tuple[int, list[str]]]:
+        """Give the line and the fields of each record that fits, after padding if it may be padded."""
+        for record in records:
+            fields, self.lines = record.fields, self.lines + record.lines
+            if len(fields) != self.width:
+                if not self.pad_ragged or any(fields[self.width :]):
+                    self.rejects.append(_reject(record.line, record.raw, len(fields), self.width))
+                    continue
+                fields, self.padded = [*fields, *[""] * self.width][: self.width], self.padded + 1
+            self.kept += 1
+            yield record.line, fields
+
+    def facts(self, reader: str, lines: int) -> dict[str, str]:
+        """What the load keeps of the reading of so many lines."""
+        counts = {"blank_lines": lines - self.lines, "padded": self.padded}
+        return {"reader": reader} | {name: str(count) for name, count in counts.items() if count}
+
+
+def _read_small(source: Source, text: Utf8Text, dialect: Dialect, columns: list[str]) -> _Rows:
+    lines = list(io.StringIO(text.read(dialect.data_offset), newline=""))
+    width, reader = len(columns), "fast"
+    records = read_by_the_book(lines, dialect.separator, dialect.data_line)
+    if records is None or any(record.lines > 1 and len(record.fields) != width for record in records):
+        # A lone opening quote may have swallowed good lines: the tolerant reader can step back.
+        records = list(RecordReader(lines, dialect.separator, width, dialect.data_line))
+        reader = "exact"
+    sieve = _Sieve(width, source.pad_ragged)
+    kept = list(sieve.sift(records))
+    frame = pl.DataFrame([fields for _, fields in kept], dict.fromkeys(columns, pl.String), orient="row")
+    frame = frame.with_columns(pl.Series(LINE, [line for line, _ in kept], pl.Int64))
+    return _Rows(frame.lazy(), sieve.kept, sieve.rejects, sieve.facts(reader, len(lines)))
+
+
 def _rewrite(source: Source, text: Utf8Text, dialect: Dialect, columns: list[str]) -> _Rows:
     """Read record by record and write a copy by the book, the line number first."""
-    target, width, rejects, count = source.new_file(".csv"), len(columns), [], 0
+    target, sieve = source.new_file(".csv"), _Sieve(len(columns), source.pad_ragged)
     with text.path.open("rb") as file, target.open("w", encoding="utf-8", newline="") as output:
         file.seek(text.bom_bytes + dialect.data_offset)
         lines = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        reader = RecordReader(lines, dialect.separator, len(columns), dialect.data_line)
         write = csv.writer(output, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow
-        for record in RecordReader(lines, dialect.separator, width, dialect.data_line):
-            if len(record.fields) == width:
-                write([record.line, *record.fields])
-                count += 1
-            else:
-                rejects.append(_reject(record.line, record.raw, len(record.fields), width))
+        for line, fields in sieve.sift(reader):
+            write([line, *fields])
     schema: dict[str, type[pl.DataType]] = {LINE: pl.Int64} | dict.fromkeys(columns, pl.String)
     frame = pl.scan_csv(target, has_header=False, schema=schema, empty_string_is_null=False, glob=False)
-    facts = {"reader": "exact"}
-    return _Rows(frame.select(*columns, LINE) if count else _no_rows(columns), count, rejects, facts)
+    facts = sieve.facts("exact", reader.next_line - dialect.data_line)
+    return _Rows(frame.select(*columns, LINE) if sieve.kept else _no_rows(columns), sieve.kept, sieve.rejects, facts)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ingestion.decode.records import Record, RecordReader, without_line_end
+from ingestion.decode.records import Record, RecordReader, read_by_the_book, without_line_end
 
 SEPARATORS = ";,\t|"
 SAMPLE_RECORDS = 500
@@ -48,17 +48,35 @@ def find_dialect(sample: str, *, is_whole: bool) -> Dialect | None:
     declared = _DECLARED.fullmatch(without_line_end(lines[0])) if lines else None
     skipped = 1 if declared else 0
     candidates = [declared[1]] if declared else [separator for separator in SEPARATORS if separator in sample]
-    believed = [
-        one for one in (_read(lines, separator, skipped, is_whole) for separator in candidates) if _believe(one)
-    ]
-    best = max(believed, key=_merit, default=None)
-    best = best or _read(lines, None, skipped, is_whole)
+    best = max(filter(_believe, _readings(lines, candidates, skipped, is_whole)), key=_merit, default=None)
+    if best is None:
+        (best,) = _readings(lines, [None], skipped, is_whole)
     return _lay_out(best, lines) if best.records else None
 
 
-def _read(lines: Sequence[str], separator: str | None, skipped: int, is_whole: bool) -> _Reading:
-    reader = RecordReader(lines[skipped:], separator, first_line=1 + skipped)
-    records = list(islice(reader, SAMPLE_RECORDS + 1))
+def _readings(
+    lines: Sequence[str], separators: Sequence[str | None], skipped: int, is_whole: bool
+) -> Iterator[_Reading]:
+    """Read the text under each separator; under those that break quotes only if none explains every quote."""
+    broken, explained = [], False
+    for separator in separators:
+        records = read_by_the_book(lines[skipped:], separator, 1 + skipped, SAMPLE_RECORDS + 1)
+        if records is None:
+            broken.append(separator)
+        else:
+            reading = _reading(separator, records, is_whole)
+            explained = explained or (reading.share > 0.9 and _believe(reading) and not _has_quotes(reading))
+            yield reading
+    for separator in [] if explained else broken:
+        tolerant = RecordReader(lines[skipped:], separator, first_line=1 + skipped)
+        yield _reading(separator, list(islice(tolerant, SAMPLE_RECORDS + 1)), is_whole)
+
+
+def _has_quotes(reading: _Reading) -> bool:
+    return any('"' in field for record in reading.records for field in record.fields)
+
+
+def _reading(separator: str | None, records: list[Record], is_whole: bool) -> _Reading:
     if len(records) > 1 and (not is_whole or len(records) > SAMPLE_RECORDS):
         records.pop()
     widths = Counter(len(record.fields) for record in records)
@@ -89,21 +107,24 @@ def _commas_are_prose(records: Sequence[Record]) -> bool:
 
 
 def _header_index(reading: _Reading) -> int:
-    """Position of the header: the first record that is no title line.
+    return header_index([record.fields for record in reading.records], reading.width)
+
+
+def header_index(rows: Sequence[Sequence[str]], width: int) -> int:
+    """Position of the header: the first row that is no title line.
 
     A title line is narrower than the table by half at least, or it fills one cell of a wide line where the next
     fill more (as a spreadsheet saves a title).
     """
-    records, width = reading.records, reading.width
-    index = next((i for i, record in enumerate(records) if 2 * len(record.fields) > max(2, width) or width == 1), 0)
-    fullest = max((_filled(record) for record in records[index : index + 10]), default=0)
-    while width > 2 and index + 1 < len(records) and _filled(records[index]) <= 1 < fullest:
+    index = next((i for i, row in enumerate(rows) if 2 * len(row) > max(2, width) or width == 1), 0)
+    fullest = max((_filled(row) for row in rows[index : index + 10]), default=0)
+    while width > 2 and index + 1 < len(rows) and _filled(rows[index]) <= 1 < fullest:
         index += 1
     return index
 
 
-def _filled(record: Record) -> int:
-    return sum(field != "" for field in record.fields)
+def _filled(row: Sequence[str]) -> int:
+    return sum(field != "" for field in row)
 
 
 def _lay_out(reading: _Reading, lines: Sequence[str]) -> Dialect:

@@ -7,9 +7,10 @@ it would give a record of the wrong width, the physical line is read alone, so o
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +39,36 @@ def without_line_end(line: str) -> str:
     return line[:-2] if line.endswith("\r\n") else line[:-1] if line.endswith(("\n", "\r")) else line
 
 
+NO_SEPARATOR = "\x1f"  # given to readers of a single column: the ASCII unit separator, which no such text holds
+
+
+def read_by_the_book(
+    lines: Sequence[str], separator: str | None, first_line: int = 1, most: int | None = None
+) -> list[Record] | None:
+    """Read text that follows RFC 4180 as `RecordReader` does without a width, at twenty times its speed.
+
+    Returns:
+        the first records, ``most`` at the most; ``None`` when quotes break the rule, or stretch over many lines.
+    """
+    reader = csv.reader(lines, delimiter=separator or NO_SEPARATOR, strict=True)
+    records: list[Record] = []
+    start = 0
+    try:
+        for fields in reader:
+            end = reader.line_num
+            if fields:  # a blank line has none
+                if end - start > SHORT_MAX_LINES:
+                    return None
+                raw = lines[start] if end == start + 1 else "".join(lines[start:end])
+                records.append(Record(first_line + start, end - start, fields, without_line_end(raw)))
+                if len(records) == most:
+                    break
+            start = end
+    except csv.Error:
+        return None
+    return None if separator is None and any(len(record.fields) > 1 for record in records) else records
+
+
 class RecordReader:
     """Iterate over the records of lines cut at CRLF, LF or CR; blank lines are skipped.
 
@@ -57,6 +88,11 @@ class RecordReader:
         self._body = re.compile(body)
         self._bare = re.compile(rf"[^{stop}]*+")
         self._strict = re.compile(rf'"((?:[^"]++|"")*+)"(?=[{stop}]|\Z)')
+
+    @property
+    def next_line(self) -> int:
+        """Number of the line after those read."""
+        return self._line
 
     def __iter__(self) -> Iterator[Record]:
         while (line := self._ahead.popleft() if self._ahead else next(self._source, None)) is not None:

@@ -17,6 +17,17 @@ class Utf8Text:
     encoding: str
     bom_bytes: int
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of the text, its mark left out."""
+        return self.path.stat().st_size - self.bom_bytes
+
+    def read(self, offset: int = 0) -> str:
+        """The whole text from a place on; for small ones."""
+        with self.path.open("rb") as file:
+            file.seek(self.bom_bytes + offset)
+            return file.read().decode()
+
     def head(self, size_bytes: int) -> str:
         """The first characters, for a look."""
         with self.path.open("rb") as file:

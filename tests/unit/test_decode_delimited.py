@@ -13,18 +13,29 @@ from hypothesis import strategies as st
 
 from catalog.errors import Refused
 from catalog.names import column_names
-from ingestion.decode import DecodedTable, decode
+from ingestion.decode import DecodedTable, decode, delimited
 from ingestion.decode.dialect import find_dialect
-from ingestion.decode.records import RecordReader
+from ingestion.decode.records import RecordReader, read_by_the_book
 from ingestion.decode.structure import IrregularText, Structure, measure
 
 Rows = list[tuple[int, list[str]]]
 
 
-def read(path: Path, content: bytes, name: str = "table.csv") -> DecodedTable:
+@pytest.fixture(params=["in memory", "scanned"])
+def _both_roads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the small texts of a test as large ones too."""
+    if request.param == "scanned":
+        monkeypatch.setattr(delimited, "SMALL_BYTES", -1)
+
+
+both_roads = pytest.mark.usefixtures("_both_roads")
+
+
+def read(path: Path, content: bytes, name: str = "table.csv", *, pad_ragged: bool = False) -> DecodedTable:
     source = path / name
     source.write_bytes(content)
-    (table,) = decode(source, file_name=name, declared_format=None, scratch=path / "scratch")
+    scratch = path / "scratch"
+    (table,) = decode(source, file_name=name, declared_format=None, scratch=scratch, pad_ragged=pad_ragged)
     assert isinstance(table, DecodedTable)
     return table
 
@@ -106,6 +117,7 @@ REGULAR = {
 }
 
 
+@both_roads
 @pytest.mark.parametrize(("content", "headers", "expected"), REGULAR.values(), ids=REGULAR)
 def test_table_holds_every_cell_and_line_of_the_text(
     content: bytes, headers: list[str], expected: Rows, tmp_path: Path
@@ -157,6 +169,7 @@ RAGGED = {
 }
 
 
+@both_roads
 @pytest.mark.parametrize(("content", "expected", "rejected"), RAGGED.values(), ids=RAGGED)
 def test_ragged_record_is_rejected_with_its_line_text_and_reason(
     content: bytes, expected: Rows, rejected: list[tuple[int, str, str]], tmp_path: Path
@@ -167,6 +180,7 @@ def test_ragged_record_is_rejected_with_its_line_text_and_reason(
     assert rejects(table) == rejected
 
 
+@both_roads
 def test_facts_say_how_the_text_was_read(tmp_path: Path) -> None:
     table = read(tmp_path, "Titre\nnom;ville\n\nŒuf;Évry\n".encode("cp1252"))
 
@@ -182,12 +196,39 @@ def test_facts_say_how_the_text_was_read(tmp_path: Path) -> None:
     }
 
 
+PADDED = {
+    "short": (b"a;b;c\n1;2\n3;4;5\n6\n", [(2, ["1", "2", ""]), (3, ["3", "4", "5"]), (4, ["6", "", ""])], [], "2"),
+    "long, the surplus empty": (b'a;b\n1;2;;""\r\n3;4\n', [(2, ["1", "2"]), (3, ["3", "4"])], [], "1"),
+    "long, the surplus full": (
+        b"a;b\n1;2;;3\n4;5\n6\n",
+        [(3, ["4", "5"]), (4, ["6", ""])],
+        [(2, "1;2;;3", "4 fields, 2 expected")],
+        "1",
+    ),
+    "quoted over lines": (b'a;b;c\n1;"x\ny"\n2;3;4\n', [(2, ["1", "x\ny", ""]), (4, ["2", "3", "4"])], [], "1"),
+    "none": (b"a;b\n1;2\n", [(2, ["1", "2"])], [], None),
+}
+
+
+@both_roads
+@pytest.mark.parametrize(("content", "expected", "rejected", "padded"), PADDED.values(), ids=PADDED)
+def test_ragged_record_is_padded_when_the_feed_says_so(
+    content: bytes, expected: Rows, rejected: list[tuple[int, str, str]], padded: str | None, tmp_path: Path
+) -> None:
+    table = read(tmp_path, content, pad_ragged=True)
+
+    assert rows(table) == expected
+    assert rejects(table) == rejected
+    assert table.facts.get("padded") == padded
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\r\n\n", b"\xef\xbb\xbf"], ids=["no byte", "blank lines", "mark alone"])
 def test_empty_file_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="empty"):
         read(tmp_path, content)
 
 
+@both_roads
 def test_quote_that_is_never_closed_costs_one_line_of_many(tmp_path: Path) -> None:
     lines = [f"{n};x{n}" for n in range(50_000)]
     lines[10] = '10;"open'
@@ -273,6 +314,7 @@ def write(cell: str, separator: str, quoted: bool) -> str:
     return '"' + cell.replace('"', '""') + '"' if quoted or needed else cell
 
 
+@both_roads
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cells=TABLES,
@@ -309,6 +351,7 @@ def test_any_table_written_by_the_book_is_read_back(
 LINES = st.lists(st.text(st.sampled_from('a;"\n\r'), max_size=12), max_size=8)
 
 
+@both_roads
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=LINES)
 def test_readers_agree_on_any_text_and_lose_no_line(lines: list[str], tmp_path: Path) -> None:
@@ -326,11 +369,33 @@ def test_readers_agree_on_any_text_and_lose_no_line(lines: list[str], tmp_path: 
         assert number in {1, *covered} or line.strip("\r\n") == ""
 
 
+QUOTED_LINES = st.lists(st.text(st.sampled_from('a;"\n\r\x1f\x00'), max_size=12), max_size=8)
+
+
+@settings(max_examples=500, deadline=None)
+@given(lines=QUOTED_LINES, separator=st.sampled_from([";", None]), most=st.sampled_from([None, 3]))
+def test_text_by_the_book_is_read_as_the_tolerant_reader_does(
+    lines: list[str], separator: str | None, most: int | None
+) -> None:
+    text = list(io.StringIO("\n".join(lines), newline=""))
+    records = read_by_the_book(text, separator, 7, most)
+
+    if records is not None:
+        assert records == list(RecordReader(text, separator, first_line=7))[:most]
+
+
+@pytest.mark.parametrize("quotes", ['x"y', '"x"" "', '""', '"a;b"'], ids=["inside", "escaped", "empty", "separator"])
+def test_text_by_the_book_takes_the_short_way(quotes: str) -> None:
+    assert read_by_the_book([f"1;{quotes}\n", "\n", "2;3"], ";") is not None
+
+
 DIALECTS = {
     "decimal commas in every row": (["a;b", *["1,5;2,5"] * 400], ";", 1),
     "pairs of coordinates in every row": (["id,nom,xy", *["1,x,48.8;2.3"] * 400], ",", 1),
     "title with a comma, over one decimal a row": (["Titre, du rapport", "a;b;c", *["1;2;3,5"] * 400], ";", 2),
     "some ragged rows and one decimal a row": (["a;b;c", *["1;2;3,5"] * 300, *["1;2,5"] * 9], ";", 1),
+    "pairs of coordinates in every row, all quoted": (['"id","xy"', *['"1","48;2"', '"2",""'] * 400], ",", 1),
+    "decimal commas between quotes": (['"a";"b"', *['"1,5";"2,5"'] * 400], ";", 1),
     "lists in a cell": (["date,nom,zones", *["1,x,a|b", "2,y,a"] * 200], ",", 1),
 }
 
