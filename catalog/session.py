@@ -42,7 +42,7 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
     connection.execute(f"set global memory_limit = {quote_literal(settings.memory_limit)}")
     remote = settings.warehouse_root.startswith("s3://")
     for name in (*EXTENSIONS, "httpfs") if remote else EXTENSIONS:
-        connection.execute(f"load {quote_literal(str(_extension_file(name)))}")
+        connection.execute(f"load {quote_literal(str(extension_file(name)))}")
     if remote:
         connection.execute(_s3_secret(settings))
 
@@ -207,7 +207,12 @@ def _spill_folder(settings: Settings) -> Path:
     return settings.spill / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
 
 
-def _extension_file(name: str) -> Path:
+def extension_file(name: str) -> Path:
+    """Where a DuckDB extension's package put its file.
+
+    Raises:
+        UsageError: when the package is not installed.
+    """
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     if spec is None or spec.origin is None:
         raise UsageError(f"DuckDB's {name} extension is not installed; install duckdb-extension-{name}.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from catalog.errors import Refused
 from catalog.names import column_names
+from ingestion.decode.geometry import geometry_hex, is_geometry, reference_system, to_longitude_latitude
 from ingestion.decode.json_text import NotJson, Value, cell, compact, parse
 from ingestion.decode.table import LINE, DecodedTable, RejectedRow, Source
 from ingestion.decode.text import Utf8Text
@@ -17,6 +18,7 @@ MAX_BYTES = 512 << 20
 Key = tuple[
     int, str
 ]  # 0 for a column of the record, 1 for one beside it (a feature's id and geometry): those come last
+_LONGITUDE, _LATITUDE = (1, "longitude"), (1, "latitude")
 Record = dict[Key, Value]
 
 
@@ -27,6 +29,7 @@ class _Found:
     elements: Iterable[tuple[int, Value]]
     to_record: Callable[[Value], Record | None]
     facts: dict[str, str]
+    system: str | None = None  # of the coordinates, when they are no longitudes and latitudes yet
 
 
 class _Broken(str):
@@ -55,9 +58,12 @@ def _find(content: str) -> _Found:
     except NotJson as error:
         return _find_lines(content, error)
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
-        return _found(document.get("features"), _feature, "geojson", "features")
+        found = _found(document.get("features"), _feature, "geojson", "features")
+        return replace(found, system=_system(document))
     if isinstance(document, dict) and document.get("type") == "Feature":
-        return _found([document], _feature, "geojson", "a single feature")
+        return replace(_found([document], _feature, "geojson", "a single feature"), system=_system(document))
+    if is_geometry(document):
+        return _found([{"geometry": document}], _feature, "geojson", "a single geometry")
     if isinstance(document, list) and document:
         return _found(document, _object, "json", "the top level")
     return _find_array(document)
@@ -93,6 +99,8 @@ def _find_lines(content: str, error: NotJson) -> _Found:
     if len(lines) < 2 or not isinstance(_parse_line(lines[0][1]), dict):
         raise error
     elements = ((number, _parse_line(line)) for number, line in lines)
+    if _parse_line(lines[0][1]).get("type") == "Feature":
+        return _Found(elements, _feature, {"kind": "geojson", "array": "one feature per line"})
     return _Found(elements, _object, {"kind": "ndjson", "array": "one object per line"})
 
 
@@ -115,6 +123,7 @@ def _feature(element: Value) -> Record | None:
     if not isinstance(properties, dict | None):
         return None
     members = {(1, key): value for key, value in element.items() if key not in ("type", "properties")}
+    members[1, "geometry"] = geometry_hex(element.get("geometry"))
     return {(0, key): value for key, value in (properties or {}).items()} | members | _position(element.get("geometry"))
 
 
@@ -122,7 +131,28 @@ def _position(geometry: Value) -> Record:
     coordinates = geometry.get("coordinates") if isinstance(geometry, dict) and geometry.get("type") == "Point" else []
     if not isinstance(coordinates, list) or len(coordinates) < 2:
         return {}
-    return {(1, "longitude"): coordinates[0], (1, "latitude"): coordinates[1]}
+    return {_LONGITUDE: coordinates[0], _LATITUDE: coordinates[1]}
+
+
+def _system(document: dict[str, Value]) -> str | None:
+    """The reference system that a document names, as GeoJSON did until 2016; ``None`` for WGS 84."""
+    crs = document.get("crs")
+    properties = crs.get("properties") if isinstance(crs, dict) else None
+    name = properties.get("name") if isinstance(properties, dict) else None
+    return reference_system(name) if isinstance(name, str) else None
+
+
+def _convert_positions(cells: dict[Key, list[str]], found: _Found) -> dict[str, str]:
+    """Put longitudes and latitudes in the place of a projected system's coordinates, which the geometry keeps."""
+    if not found.system or _LONGITUDE not in cells:
+        return {"crs": found.system} if found.system else {}
+    xs, ys = ([float(text) if text else None for text in cells[key]] for key in (_LONGITUDE, _LATITUDE))
+    positions = to_longitude_latitude(xs, ys, found.system)
+    if positions is None:
+        del cells[_LONGITUDE], cells[_LATITUDE]
+        return {"crs": f"{found.system} (unknown: points have no longitude and latitude)"}
+    cells[_LONGITUDE], cells[_LATITUDE] = ([one[axis] for one in positions] for axis in (0, 1))
+    return {"crs": found.system}
 
 
 def _tabulate(source: Source, text: Utf8Text, found: _Found) -> DecodedTable:
@@ -145,6 +175,7 @@ def _tabulate(source: Source, text: Utf8Text, found: _Found) -> DecodedTable:
         raise Refused("This JSON holds no array of objects with keys: there is no table in it.")
     for column in cells.values():
         column.extend([""] * (len(numbers) - len(column)))
+    facts = {**source.facts, "encoding": text.encoding, **found.facts, **_convert_positions(cells, found)}
     keys = sorted(cells, key=lambda key: key[0])
     headers = [header for _, header in keys]
     columns = column_names(headers)
@@ -152,7 +183,6 @@ def _tabulate(source: Source, text: Utf8Text, found: _Found) -> DecodedTable:
         {name: cells[key] for name, key in zip(columns, keys, strict=True)} | {LINE: numbers},
         schema=dict.fromkeys(columns, pl.String) | {LINE: pl.Int64},
     )
-    facts = {**source.facts, "encoding": text.encoding, **found.facts}
     return DecodedTable(source.member, headers, columns, frame.lazy(), len(numbers), rejects, facts)
 
 

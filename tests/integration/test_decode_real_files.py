@@ -111,8 +111,29 @@ def test_members_that_are_documents_are_refused_one_by_one(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize("entry", [e for e in entries() if e["kind"] == "parquet"], ids=case_id)
+def test_parquet_file_gives_every_cell_of_the_independent_reading(entry: Entry, tmp_path: Path) -> None:
+    table = read(entry, tmp_path)
+    frame = table.frame.collect()
+
+    assert (table.headers, table.rows, table.rejects) == (entry["columns"], entry["records"], [])
+    assert [digest(frame[name]) for name in table.columns] == entry["column_digests"]
+    assert frame["_source_line"].to_list() == list(range(1, table.rows + 1))
+
+
+def test_members_of_a_transport_feed_say_what_they_belong_to(tmp_path: Path) -> None:
+    members = {(e["file"], e["member"]) for e in entries() if e["kind"] == "gtfs-member"}
+    (file,) = {file for file, _ in members}
+    found = list(decode(DATA / "datasets" / file, file_name="gtfs.zip", declared_format=None, scratch=tmp_path))
+
+    assert {(file, one.member) for one in found} == members
+    assert {one.facts["container_kind"] for one in found if isinstance(one, DecodedTable)} == {"gtfs"}
+
+
 @pytest.mark.parametrize(
-    "entry", [e for e in entries() if e["kind"] not in (*TEXT_KINDS, "other") and not e["container"]], ids=case_id
+    "entry",
+    [e for e in entries() if e["kind"] not in (*TEXT_KINDS, "parquet", "other") and not e["container"]],
+    ids=case_id,
 )
 def test_format_not_read_yet_is_refused_by_its_name(entry: Entry, tmp_path: Path) -> None:
     path = DATA / "datasets" / entry["file"]

@@ -64,8 +64,16 @@ TABLES = {
         '{"type":"Feature","properties":null,"geometry":null}]}',
         ["nom", "x", "id", "geometry", "longitude", "latitude"],
         [
-            ("A", "", "7", '{"type":"Point","coordinates":[2.350,48.80,9]}', "2.350", "48.80", 1),
-            ("B", "1", "", '{"type":"LineString","coordinates":[[0,0.50],[1,1]]}', "", "", 2),
+            ("A", "", "7", "01E9030000CDCCCCCCCCCC024066666666666648400000000000002240", "2.350", "48.80", 1),
+            (
+                "B",
+                "1",
+                "",
+                "0102000000020000000000000000000000000000000000E03F000000000000F03F000000000000F03F",
+                "",
+                "",
+                2,
+            ),
             ("", "", "", "", "", "", 3),
         ],
     ),
@@ -73,7 +81,7 @@ TABLES = {
         '{"type":"FeatureCollection","features":[{"type":"Feature","id":"f","properties":{"id":"p","longitude":"x"},'
         '"geometry":{"type":"Point","coordinates":[1,2]}}]}',
         ["id", "longitude", "id", "geometry", "longitude", "latitude"],
-        [("p", "x", "f", '{"type":"Point","coordinates":[1,2]}', "1", "2", 1)],
+        [("p", "x", "f", "0101000000000000000000F03F0000000000000040", "1", "2", 1)],
     ),
 }
 
