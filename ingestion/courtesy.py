@@ -86,10 +86,10 @@ class Patience:
             try:
                 return attempt()
             except TryAgain as failure:
-                tries = 1 if failure.progressed and self._retries else tries
+                tries = 0 if failure.progressed and self._retries else tries
                 if tries > self._retries:
                     raise failure.final(tries) from failure
-                wait = self.wait_seconds(tries, failure.retry_after)
+                wait = self.wait_seconds(max(tries, 1), failure.retry_after)
                 log.warning("try_failed", reason=failure.reason, tries=tries, wait_seconds=round(wait, 3))
                 self._sleep(wait)
                 tries += 1

@@ -9,7 +9,7 @@ import pytest
 
 from catalog.errors import BadDownload, PortalUnavailable
 from catalog.settings import Settings
-from ingestion.courtesy import LONGEST_WAIT_SECONDS, USER_AGENT, Pace, Patience, TryAgain, parse_retry_after
+from ingestion.courtesy import LONGEST_WAIT_SECONDS, USER_AGENT, Hosts, Pace, Patience, TryAgain, parse_retry_after
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 
@@ -119,6 +119,79 @@ def test_no_pace_never_sleeps() -> None:
     for _ in range(3):
         pace.wait()
     assert waits == []
+
+
+def test_progress_gives_the_tries_back() -> None:
+    outcomes = iter([False, False, True, False, False, None])
+
+    def attempt() -> str:
+        if (progressed := next(outcomes)) is not None:
+            raise TryAgain("cut", ".", progressed=progressed)
+        return "done"
+
+    assert patience([], retries=3).insist(attempt) == "done"
+
+
+def test_server_takes_so_many_visits_at_once() -> None:
+    hosts, inside, most, lock = Hosts(2), [0], [0], threading.Lock()
+    both = threading.Barrier(2, timeout=5)  # at least two are in together, else this breaks
+
+    def download() -> None:
+        with hosts.visit() as enter:
+            enter("https://one.example/f.csv")
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            both.wait()
+            with lock:
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=download) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (inside[0], most[0], both.broken) == (0, 2, False)
+
+
+def test_full_server_holds_up_no_other() -> None:
+    hosts = Hosts(1)
+    with hosts.visit() as enter, hosts.visit() as other:
+        enter("https://one.example/f.csv")
+        other("https://two.example/f.csv")
+        enter("https://three.example/f.csv")  # as a redirect does: the first is free again
+        other("https://one.example:443/")  # another port is another server
+
+
+def test_redirect_to_the_same_server_waits_for_nobody() -> None:
+    with Hosts(1).visit() as enter:
+        for _ in range(3):
+            enter("https://one.example/f.csv")
+
+
+def test_server_is_left_alone_for_as_long_as_it_asked() -> None:
+    waits: list[float] = []
+    time = [100.0]
+    hosts = Hosts(2, clock=lambda: time[0], sleep=waits.append)
+    hosts.leave_alone("https://me@One.example/a.csv", 30)
+    hosts.leave_alone("https://one.example/b.csv", 10)  # asking for less does not shorten it
+    time[0] += 5
+    with hosts.visit() as enter:
+        enter("https://two.example/f.csv")
+        enter("https://one.example/f.csv")
+    time[0] += 60
+    with hosts.visit() as enter:
+        enter("https://one.example/f.csv")
+    assert waits == [25.0]
+
+
+def test_no_server_can_hold_a_run_for_long() -> None:
+    waits: list[float] = []
+    hosts = Hosts(2, clock=lambda: 0.0, sleep=waits.append)
+    hosts.leave_alone("https://one.example/", 86400)
+    with hosts.visit() as enter:
+        enter("https://one.example/")
+    assert waits == [LONGEST_WAIT_SECONDS]
 
 
 def test_user_agent_names_the_project_and_invents_no_address() -> None:
