@@ -18,7 +18,7 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
-from pyiceberg.expressions import AlwaysTrue, And, EqualTo
+from pyiceberg.expressions import AlwaysTrue, EqualTo
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -149,6 +149,7 @@ class Lakehouse:
             with table.update_schema() as update:
                 for column in missing:
                     update.add_column(column, StringType(), doc=columns[column] or None)
+                    update.move_before(column, next(iter(LINEAGE)))
         return table
 
     def pin_bronze(self, name: str, columns: Iterable[str]) -> Pin:
@@ -170,12 +171,11 @@ class Lakehouse:
         except TableAlreadyExistsError:
             return self.ensure_bronze(name, columns)
 
-    def holds(self, table: Table, resource_id: str, extraction_date: date) -> bool:
-        """Whether a bronze table already has rows of one resource's extraction."""
+    def resources_held(self, table: Table, extraction_date: date) -> set[str]:
+        """Resources of which a bronze table already has rows of one extraction."""
         same_day = EqualTo(term="_extraction_date", value=extraction_date.isoformat())
-        wanted = And(EqualTo(term="_resource_id", value=resource_id), same_day)
-        found = table.scan(row_filter=wanted, selected_fields=("_resource_id",), limit=1).to_arrow()
-        return bool(found.num_rows)
+        found = table.scan(row_filter=same_day, selected_fields=("_resource_id",)).to_arrow_batch_reader()
+        return {value for batch in found for value in batch.column("_resource_id").unique().to_pylist()}
 
     def append_files(self, table: Table, files: Sequence[Path], folder: str, summary: Mapping[str, str]) -> int | None:
         """Move finished parquet files into a table in one commit and return its snapshot.

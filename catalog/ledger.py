@@ -5,6 +5,7 @@ It owns the database and its statements; it knows nothing of portals, files or d
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import uuid
@@ -147,18 +148,39 @@ class Ledger:
         with self.begin() as connection:
             return [str(row.reason) for row in connection.execute(query)]
 
-    def replace_loads(self, loads: Sequence[Row], rejects: Iterable[Row], changes: Sequence[Row]) -> None:
-        """Write the loads of whole resources with all that came with them, replacing what was there, in one step."""
+    def loads_around(self, feed: str, extraction_date: date) -> list[sa.Row[Any]]:
+        """What a feed's resources loaded on a day and nearest to it, in one query however many resources there are.
+
+        For each table of each resource: the loads of the day; those of the newest loaded day before it, of the newest
+        loaded or pending day of all, and of the first day after it that was not refused.
+        """
+        c = schema.loads.c
+        mine = sa.select(c.table_name, c.resource_id).where(c.feed == feed).group_by(c.table_name, c.resource_id)
+        last, first = sa.func.max(c.extraction_date), sa.func.min(c.extraction_date)
+        near = sa.union(
+            mine.add_columns(last).where(c.status == "loaded", c.extraction_date < extraction_date),
+            mine.add_columns(last).where(c.status.in_(("loaded", "pending"))),
+            mine.add_columns(first).where(c.status != "refused", c.extraction_date > extraction_date),
+        )
+        wanted = sa.tuple_(c.table_name, c.resource_id, c.extraction_date).in_(near)
+        query = sa.select(schema.loads).where(c.feed == feed, (c.extraction_date == extraction_date) | wanted)
         with self.begin() as connection:
-            for load in loads:
-                for table in (schema.loads, schema.rejects, schema.schema_changes):
-                    connection.execute(
-                        table.delete().where(
-                            table.c.table_name == load["table_name"],
-                            table.c.resource_id == load["resource_id"],
-                            table.c.extraction_date == load["extraction_date"],
-                        )
-                    )
+            return list(connection.execute(query.order_by(*schema.loads.primary_key.columns)))
+
+    def replace_loads(self, loads: Sequence[Row], rejects: Iterable[Row], changes: Iterable[Row]) -> None:
+        """Write the loads of whole resources with all that came with them, replacing what was there, in one step.
+
+        What a crash left pending of the same resources goes too, whatever table it was meant for.
+        """
+        keys = ("table_name", "resource_id", "extraction_date", "feed")
+        places = [dict(place) for place in {tuple((f"this_{key}", load[key]) for key in keys) for load in loads}]
+        with self.begin() as connection:
+            for table in (schema.loads, schema.rejects, schema.schema_changes) if places else ():
+                same = [table.c[key] == sa.bindparam(f"this_{key}") for key in keys[:3]]
+                connection.execute(table.delete().where(*same), places)
+            if places:
+                same = [schema.loads.c[key] == sa.bindparam(f"this_{key}") for key in keys[1:]]
+                connection.execute(schema.loads.delete().where(*same, schema.loads.c.status == "pending"), places)
             for table, rows in ((schema.loads, loads), (schema.rejects, rejects), (schema.schema_changes, changes)):
                 _insert(connection, table, rows)
 
@@ -168,6 +190,33 @@ class Ledger:
         query = sa.select(c.table_name).where(c.feed == feed, c.status == "loaded").distinct().order_by(c.table_name)
         with self.begin() as connection:
             return list(connection.scalars(query))
+
+    def newest_facts(self, table_name: str) -> list[tuple[str, date, dict[str, Any]]]:
+        """What the decoders told of each resource's newest load of a table: resource id, extraction date, facts."""
+        c = schema.loads.c
+        mine = sa.and_(c.table_name == table_name, c.status == "loaded")
+        newest = sa.select(c.resource_id, sa.func.max(c.extraction_date).label("day")).where(mine)
+        days = newest.group_by(c.resource_id).subquery()
+        joined = sa.and_(days.c.resource_id == c.resource_id, days.c.day == c.extraction_date)
+        query = sa.select(c.resource_id, c.extraction_date, c.facts).join(days, joined).where(mine)
+        with self.begin() as connection:
+            rows = connection.execute(query.order_by(c.extraction_date, c.resource_id, c.source_member)).all()
+        return [(row.resource_id, row.extraction_date, json.loads(row.facts or "{}")) for row in rows]
+
+    def has_unfinished_loads(self, feed: str) -> bool:
+        """Whether a file of a feed's newest extraction was taken in but is not, or not surely, in bronze."""
+        e, c = schema.extractions.c, schema.loads.c
+        newest = sa.select(sa.func.max(e.extraction_date)).where(e.feed == feed, e.status != "failed").scalar_subquery()
+        ended = (
+            sa.select(c.resource_id)
+            .where(c.feed == feed, c.extraction_date == newest)
+            .group_by(c.resource_id)
+            .having(sa.func.sum(sa.case((c.status == "pending", 1), else_=0)) == 0)
+        )
+        taken = (e.feed == feed, e.extraction_date == newest, e.status.in_(("stored", "unchanged")))
+        query = sa.select(sa.exists().where(*taken, e.resource_id.not_in(ended)))
+        with self.begin() as connection:
+            return bool(connection.scalar(query))
 
     def replace_rejects(self, table_name: str, stages: Sequence[str], rejects: Iterable[Row]) -> None:
         """Write the rejects of some stages of one table, replacing those that were there."""
@@ -191,8 +240,11 @@ class Ledger:
             connection.execute(ended.values(status="loaded", snapshot_id=snapshot_id))
 
     def record_quality(self, results: Sequence[Row]) -> None:
-        """Record the results of tests."""
+        """Record the results of tests; a test that a run did twice counts as it ended last."""
+        c = schema.quality_results.c
         with self.begin() as connection:
+            for run_id, domain in {(result["run_id"], result["domain"]) for result in results}:
+                connection.execute(schema.quality_results.delete().where(c.run_id == run_id, c.domain == domain))
             _insert(connection, schema.quality_results, results)
 
     # Reading

@@ -1,18 +1,18 @@
-"""From raw files to bronze: decode, write parquet with Iceberg field ids, and commit a table's files at once.
+"""From raw files to bronze: decode, write parquet with Iceberg field ids, and commit many files at once.
 
-The order makes a crash harmless: the loads enter the ledger as pending, the files enter Iceberg in one commit, the
-loads become loaded. Whatever was pending is decoded again, and committed only if Iceberg does not hold it yet.
+The order makes a crash harmless: the loads of a batch enter the ledger as pending, the files enter Iceberg in one
+commit a table, the loads become loaded. Whatever was pending is decoded again, and committed only if Iceberg does not
+hold it yet. A resource is in one batch, with all the tables it fills, and is taken whole or not at all.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,28 @@ import polars as pl
 import structlog
 
 from catalog.clock import utc_now
-from catalog.errors import Refused
-from catalog.feed import Feed, FeedTable
-from catalog.iceberg import LINEAGE, SOURCES_PROPERTY, Lakehouse, arrow_schema
+from catalog.errors import NotATable, Refused
+from catalog.feed import Feed, Ragged
+from catalog.iceberg import LINEAGE, SOURCES_PROPERTY, Lakehouse
 from catalog.ledger import Ledger
-from catalog.names import bronze_table
+from ingestion.batch import BronzeBatch, Part
 from ingestion.decode import DecodedTable, RefusedMember, RejectedRow, decode
+from ingestion.history import FeedHistory, Look, facts_of, in_order
 from ingestion.raw import Manifest, RawZone
+from ingestion.tables import Found, TableNames
 
 log = structlog.get_logger()
+BATCH_BYTES = 2 << 30  # of parquet in scratch before it is committed
+BATCH_REJECTS = 500_000  # kept in memory before they enter the ledger
+OnProgress = Callable[[str, int, int], None]  # what, steps done, steps in all
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What became of one table of one resource, in the ledger's words."""
+    """What became of one table of one resource, in the ledger's words.
+
+    ``is_error`` tells a refusal somebody must look into from that of a document, in which no data was to be found.
+    """
 
     feed: str
     table_name: str
@@ -44,16 +52,23 @@ class Load:
     rows_loaded: int = 0
     rows_rejected: int = 0
     reason: str | None = None
+    is_error: bool = False
 
 
 @dataclass
-class _Decoded:
-    """One resource's tables, read but not yet written."""
+class _Taken:
+    """One resource, read: its tables with the bronze tables they fill, in order, and what of it was refused."""
 
     manifest: Manifest
     tables: list[DecodedTable] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     refused: list[RefusedMember] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
+    refused_name: str = ""
+    added: set[str] = field(default_factory=set)  # tables its rows are written for, to be committed
+
+
+def _unseen(_what: str, _done: int, _total: int) -> None:
+    return
 
 
 class BronzeLoader:
@@ -64,141 +79,161 @@ class BronzeLoader:
         self.scratch = scratch / run_id
         self.run_id = run_id
 
-    def load(self, feed: Feed, table: FeedTable, manifests: Sequence[Manifest]) -> list[Load]:
-        """Load the files of one table's extraction in one commit; what is loaded already is left alone.
+    def load(self, feed: Feed, manifests: Sequence[Manifest], on_progress: OnProgress = _unseen) -> list[Load]:
+        """Load the files of one extraction of a feed; what is loaded already is left alone.
 
         A file that cannot be read is refused with its reason and stops no other.
         """
-        name = bronze_table(feed.feed, table.name)
-        outcomes: list[Load] = []
-        fresh: list[Manifest] = []
-        for manifest in manifests:
-            known = self.ledger.loaded_members(name, manifest.resource_id, manifest.extraction_date)
-            outcomes += [_as_known(row) for row in known]
-            if not known and self._is_unchanged(name, manifest):
-                outcomes.append(self._record_unchanged(feed, name, manifest))
-            elif not known:
-                fresh.append(manifest)
+        wanted = [manifest for manifest in manifests if feed.takes(manifest.title, manifest.file_name)]
+        if not wanted:
+            return []
+        day = wanted[0].extraction_date
+        history = FeedHistory(self.ledger.loads_around(feed.feed, day), day)
+        look = Look(feed, day, history, TableNames(feed.feed, history.memory() if feed.is_auto else ()))
+        ordered = in_order(feed, wanted)
+        outcomes = [load for manifest in ordered for load in _known(look, manifest)]
+        todo = [manifest for manifest in ordered if not look.finished(manifest)]
+        unchanged = {one.resource_id: loads for one in todo if (loads := _unchanged(look, one))}
+        outcomes += self._record_unchanged(todo, unchanged)
+        fresh = [manifest for manifest in todo if manifest.resource_id not in unchanged]
         try:
-            outcomes += self._load_later(feed, table, name, fresh)
-            return outcomes + (self._load_fresh(feed, table, name, fresh) if fresh else [])
+            outcomes += self._load_later(look, fresh)
+            return outcomes + self._load_fresh(look, fresh, on_progress)
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def _is_unchanged(self, name: str, manifest: Manifest) -> bool:
-        previous = self.ledger.previous_loads(name, manifest.resource_id, manifest.extraction_date)
-        return any(row.source_sha256 == manifest.sha256 for row in previous)
+    def _record_unchanged(self, manifests: Iterable[Manifest], loads: Mapping[str, list[Load]]) -> list[Load]:
+        rows = [self._row(one, load, {}) for one in manifests for load in loads.get(one.resource_id, ())]
+        self.ledger.replace_loads(rows, (), ())
+        return [load for of_one in loads.values() for load in of_one]
 
-    def _record_unchanged(self, feed: Feed, name: str, manifest: Manifest) -> Load:
-        load = Load(feed.feed, name, manifest.resource_id, manifest.file_name, "", "unchanged")
-        self.ledger.replace_loads([self._row(manifest, load, {})], [], [])
-        return load
-
-    def _load_later(self, feed: Feed, table: FeedTable, name: str, manifests: Sequence[Manifest]) -> list[Load]:
+    def _load_later(self, look: Look, manifests: Sequence[Manifest]) -> list[Load]:
         """Load the extractions that were left out as unchanged since one older than what is now to be loaded.
 
         Else what comes late would pass for the newest. They go first: one that a crash left pending is taken up again.
         """
-        loads: list[Load] = []
+        days: dict[date, list[Manifest]] = {}
         for manifest in manifests:
-            later = self.ledger.following_load(name, manifest.resource_id, manifest.extraction_date)
+            later = look.history.later(manifest.resource_id, look.scope(manifest))
             if later and later.status != "loaded" and later.source_sha256 != manifest.sha256:
-                kept = self.raw.manifest(feed.feed, later.extraction_date, manifest.resource_id)
-                loads += self._load_fresh(feed, table, name, [kept]) if kept else []
+                kept = self.raw.manifest(look.feed.feed, later.extraction_date, manifest.resource_id)
+                if kept:
+                    days.setdefault(later.extraction_date, []).append(kept)
+        loads: list[Load] = []
+        for day, kept_ones in sorted(days.items()):
+            history = FeedHistory(self.ledger.loads_around(look.feed.feed, day), day)
+            loads += self._load_fresh(replace(look, day=day, history=history), kept_ones, _unseen)
         return loads
 
-    def _load_fresh(self, feed: Feed, table: FeedTable, name: str, manifests: Sequence[Manifest]) -> list[Load]:
-        day = manifests[0].extraction_date
-        decoded = [self._decode(table, manifest) for manifest in manifests]
-        headers = {c: h for one in decoded for t in one.tables for c, h in zip(t.columns, t.headers, strict=True)}
-        docs = {**dict.fromkeys(table.columns, ""), **headers}
-        iceberg = self.lakehouse.ensure_bronze(name, docs)
-        loaded_at = utc_now()
-        for one in decoded:
+    def _load_fresh(self, look: Look, manifests: Sequence[Manifest], on_progress: OnProgress) -> list[Load]:
+        """Load resources of one day, in as few commits as scratch space and memory allow."""
+        loads: list[Load] = []
+        waiting = list(reversed(manifests))
+        while waiting:
+            batch = BronzeBatch(self.lakehouse, self.scratch, look.day)
             try:
-                one.files = [self._sink(one.manifest, found, iceberg, loaded_at) for found in one.tables]
-            except pl.exceptions.PolarsError as error:
-                one.refused.append(RefusedMember(None, f"could not be read: {error}"))
-                one.tables, one.files = [], []
-        loads = [load for one in decoded for load in self._outcomes(feed, name, one)]
-        self._record_pending(decoded, loads)
-        absent = [
-            one for one in decoded if one.files and not self.lakehouse.holds(iceberg, one.manifest.resource_id, day)
-        ]
-        summary = {SOURCES_PROPERTY: json.dumps([_source(one.manifest) for one in absent]), "odh.run_id": self.run_id}
-        files = [file for one in absent for file in one.files]
-        snapshot_id = self.lakehouse.append_files(iceberg, files, day.isoformat(), summary)
-        self.ledger.finish_loads(self.run_id, name, day, snapshot_id)
-        log.info("bronze_loaded", table=name, files=len(files), rows=sum(load.rows_loaded for load in loads))
+                taken: list[_Taken] = []
+                rejects = 0
+                while waiting and batch.bytes_written < BATCH_BYTES and rejects < BATCH_REJECTS:
+                    manifest = waiting.pop()
+                    done = len(manifests) - len(waiting) - 1
+                    on_progress(f"{look.feed.feed}: loading {manifest.file_name}", done, len(manifests))
+                    taken.append(self._take(look, manifest, batch))
+                    rejects += sum(len(found.rejects) for found in taken[-1].tables)
+                loads += self._commit(look, batch, taken)
+            finally:
+                batch.remove()
         return loads
 
-    def _decode(self, table: FeedTable, manifest: Manifest) -> _Decoded:
-        result = _Decoded(manifest)
-        scratch = self.scratch / manifest.resource_id
-        scratch.mkdir(parents=True, exist_ok=True)
-        declared = manifest.portal.get("format")
-        names: Counter[str | None] = Counter()
+    def _take(self, look: Look, manifest: Manifest, batch: BronzeBatch) -> _Taken:
+        """Decode one resource and write its rows; its working files are gone after."""
+        folder = self.scratch / manifest.resource_id
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            path = self.raw.local_file(manifest, self.scratch)
-            for found in decode(path, file_name=manifest.file_name, declared_format=declared, scratch=scratch):
-                names[found.member] += 1
-                if not table.accepts_member(found.member):
-                    continue
-                if names[found.member] > 1:  # an archive may hold a name twice
-                    found = replace(found, member=f"{found.member} ({names[found.member]})")
-                if isinstance(found, RefusedMember):
-                    result.refused.append(found)
-                else:
-                    result.tables.append(found)
-            if not result.tables and not result.refused:
-                held = ", ".join(str(member) for member in names)
-                raise Refused(f"No member matches 'members' ({table.members}) of the feed file. It holds: {held}.")
+            taken = self._decode(look, manifest, folder)
+            try:
+                self._sink(look, taken, batch)
+            except pl.exceptions.PolarsError as error:
+                taken = self._refused(look, manifest, f"could not be read: {error}")
+            taken.tables = [replace(found, frame=pl.LazyFrame()) for found in taken.tables]  # it may hold the rows
+            return taken
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _decode(self, look: Look, manifest: Manifest, folder: Path) -> _Taken:
+        path = self.raw.local_file(manifest, folder)
+        try:
+            return self._named(look, _decode_all(look, manifest, path, folder))
         except Refused as error:
-            result.tables = []  # a file is taken whole or not at all
-            result.refused.append(RefusedMember(None, str(error)))
-        return result
+            return self._refused(look, manifest, str(error), is_document=isinstance(error, NotATable))
+        except BaseException as error:
+            if not _is_of_the_file(error):
+                raise
+            log.exception("decoder_crashed", resource_id=manifest.resource_id, file=manifest.file_name)
+            told = f"It could not be read: unexpected {type(error).__name__}: {error}. See the log."
+            return self._refused(look, manifest, told)
 
-    def _sink(self, manifest: Manifest, found: DecodedTable, iceberg: Any, loaded_at: datetime) -> Path:
-        """Write one decoded table as a parquet file ready to enter its Iceberg table."""
-        lineage = {
-            "_resource_id": pl.lit(manifest.resource_id, pl.String),
-            "_extraction_date": pl.lit(manifest.extraction_date, pl.Date),
-            "_source_file": pl.lit(manifest.file_name, pl.String),
-            "_source_member": pl.lit(found.member, pl.String),
-            "_source_line": pl.col("_source_line").cast(pl.Int64),
-            "_loaded_at": pl.lit(loaded_at).cast(pl.Datetime("us", "UTC")),
-        }
-        columns = [*found.columns, *LINEAGE]
-        frame = found.frame.with_columns(**lineage).select(columns)
-        path = self.scratch / f"{manifest.resource_id}-{uuid.uuid4().hex[:8]}.parquet"
-        frame.sink_parquet(path, compression="zstd", compression_level=1, arrow_schema=arrow_schema(iceberg, columns))
-        return path
+    def _refused(self, look: Look, manifest: Manifest, reason: str, *, is_document: bool = False) -> _Taken:
+        """A resource of which nothing is taken."""
+        return self._named(look, _Taken(manifest, refused=[RefusedMember(None, reason, is_document)]))
 
-    def _outcomes(self, feed: Feed, name: str, one: _Decoded) -> Iterator[Load]:
-        resource_id, file_name = one.manifest.resource_id, one.manifest.file_name
-        for found in one.tables:
-            yield Load(
-                feed.feed, name, resource_id, file_name, found.member or "", "loaded", found.rows, len(found.rejects)
-            )
-        for refused in one.refused:
-            member = refused.member or ""
-            yield Load(feed.feed, name, resource_id, file_name, member, "refused", reason=refused.reason)
+    def _named(self, look: Look, taken: _Taken) -> _Taken:
+        """Give each table of a resource its bronze table; the declared one where there is one."""
+        manifest = taken.manifest
+        if scope := look.scope(manifest):
+            return replace(taken, names=[scope] * len(taken.tables), refused_name=scope)
+        seen = (manifest.resource_id, manifest.title, manifest.file_name)
+        found = [Found(one.member or "", one.facts.get("kind", ""), one.columns) for one in taken.tables]
+        names = look.names.assign(*seen, found)
+        return replace(taken, names=names, refused_name=look.names.of_refused(*seen))
 
-    def _record_pending(self, decoded: Sequence[_Decoded], loads: Sequence[Load]) -> None:
-        manifests = {one.manifest.resource_id: one.manifest for one in decoded}
-        tables = {(one.manifest.resource_id, t.member or ""): t for one in decoded for t in one.tables}
+    def _sink(self, look: Look, taken: _Taken, batch: BronzeBatch) -> None:
+        """Write one resource's tables as parquet ready to enter their Iceberg tables, but for what those hold."""
+        declared = look.declared(taken.manifest)
+        expected = dict.fromkeys(declared.columns, "") if declared else {}
+        loaded_at = utc_now()
+        scope = look.scope(taken.manifest)
+        headers: dict[str, dict[str, str]] = {scope: {**expected}} if scope else {}
+        for name, found in zip(taken.names, taken.tables, strict=True):
+            headers.setdefault(name, {}).update(zip(found.columns, found.headers, strict=True))
+        for name, docs in headers.items():
+            batch.ensure(name, docs)
+        absent = {name for name in taken.names if not batch.holds(name, taken.manifest.resource_id)}
+        parts = [
+            _with_lineage(name, taken.manifest, found, loaded_at)
+            for name, found in zip(taken.names, taken.tables, strict=True)
+            if name in absent
+        ]
+        batch.add(parts)
+        taken.added = absent
+
+    def _commit(self, look: Look, batch: BronzeBatch, taken: Sequence[_Taken]) -> list[Load]:
+        files = batch.close()
+        loads = [(one, load, found) for one in taken for load, found in _outcomes(look, one)]
+        self._record_pending(look, loads)
+        names = {name: None for one in taken for name in one.names}
+        for name in names:
+            sources = [_source(one.manifest) for one in taken if name in one.added]
+            summary = {SOURCES_PROPERTY: json.dumps(sources), "odh.run_id": self.run_id}
+            snapshot_id = batch.commit(name, files[name], summary)
+            self.ledger.finish_loads(self.run_id, name, look.day, snapshot_id)
+            log.info("bronze_loaded", table=name, files=len(files[name]), resources=len(sources))
+        return [load for _, load, _ in loads]
+
+    def _record_pending(self, look: Look, loads: Sequence[tuple[_Taken, Load, DecodedTable | None]]) -> None:
         rows: list[dict[str, Any]] = []
-        rejects: list[dict[str, Any]] = []
-        changes: list[dict[str, Any]] = []
-        for load in loads:
-            manifest = manifests[load.resource_id]
-            found = tables.get((load.resource_id, load.source_member))
-            facts = {**found.facts, "columns": found.columns} if found else {}
-            row = self._row(manifest, load, facts)
-            rows.append({**row, "status": "pending" if load.status == "loaded" else load.status})
+        read: list[tuple[dict[str, Any], DecodedTable]] = []
+        for one, load, found in loads:
+            documents = {refused.member or "" for refused in one.refused if refused.is_document}
+            facts: dict[str, Any] = {"is_document": True} if not found and load.source_member in documents else {}
             if found:
-                rejects += _rejects(row, found.rejects)
-                changes += self._changes(row, found)
+                facts = {**found.facts, "columns": found.columns, "headers": found.headers}
+            row = self._row(one.manifest, load, facts)
+            rows.append({**row, "status": "pending" if found else load.status})
+            if found:
+                read.append((row, found))
+        rejects = (reject for row, found in read for reject in _rejects(row, found.rejects))
+        changes = [change for row, found in read for change in self._changes(look, row, found)]
         self.ledger.replace_loads(rows, rejects, changes)
 
     def _row(self, manifest: Manifest, load: Load, facts: dict[str, Any]) -> dict[str, Any]:
@@ -220,13 +255,14 @@ class BronzeLoader:
             "loaded_at": utc_now(),
         }
 
-    def _changes(self, row: dict[str, Any], found: DecodedTable) -> Iterator[dict[str, Any]]:
+    def _changes(self, look: Look, row: dict[str, Any], found: DecodedTable) -> Iterator[dict[str, Any]]:
         """Columns that came or went since the same resource's previous extraction."""
-        previous = self.ledger.previous_loads(row["table_name"], row["resource_id"], row["extraction_date"])
+        rows = look.history.previous(row["resource_id"], row["table_name"])
+        previous = [one for one in rows if one.status == "loaded"]
         same = [p for p in previous if p.source_member == row["source_member"] or len(previous) == 1]
         if not same:
             return
-        before, now = set(json.loads(same[0].facts or "{}").get("columns", [])), set(found.columns)
+        before, now = set(facts_of(same[0]).get("columns", [])), set(found.columns)
         keys = ("feed", "table_name", "resource_id", "extraction_date", "source_member")
         place = {key: row[key] for key in keys} | {"detected_at": utc_now()}
         for column in sorted(now - before):
@@ -235,19 +271,85 @@ class BronzeLoader:
             yield {**place, "column_name": column, "change": "missing", "class": "breaking"}
 
 
-def _as_known(row: Any) -> Load:
-    status = "already" if row.status == "loaded" else row.status
-    return Load(
-        row.feed,
-        row.table_name,
-        row.resource_id,
-        row.source_file,
-        row.source_member,
-        status,
-        row.rows_loaded,
-        row.rows_rejected,
-        row.reason,
-    )
+def _decode_all(look: Look, manifest: Manifest, path: Path, folder: Path) -> _Taken:
+    """Every table and refused member of a resource that its feed wants, under names that differ."""
+    taken = _Taken(manifest)
+    names: Counter[str | None] = Counter()
+    declared = look.declared(manifest)
+    for found in decode(
+        path,
+        file_name=manifest.file_name,
+        declared_format=manifest.portal.get("format"),
+        scratch=folder,
+        pad_ragged=look.feed.ragged is Ragged.PAD,
+    ):
+        names[found.member] += 1
+        if declared and not declared.accepts_member(found.member):
+            continue
+        if names[found.member] > 1:  # an archive may hold a name twice
+            found = replace(found, member=f"{found.member or 'table'} ({names[found.member]})")
+        if isinstance(found, RefusedMember):
+            taken.refused.append(found)
+        else:
+            taken.tables.append(found)
+    if not taken.tables and not taken.refused:
+        held = ", ".join(str(member) for member in names) or "nothing"
+        pattern = f"No member matches 'members' ({declared.members}) of the feed file. " if declared else ""
+        raise Refused(f"{pattern}It holds: {held}.")
+    return taken
+
+
+def _is_of_the_file(error: BaseException) -> bool:
+    """Whether an unexpected error is a decoder's, caused by the file; not a full disk, a lack of memory or Ctrl-C."""
+    if type(error).__name__ == "PanicException":  # what readers written in Rust raise, outside of Exception
+        return True
+    if isinstance(error, OSError):
+        return error.errno is None
+    return isinstance(error, Exception) and not isinstance(error, MemoryError)
+
+
+def _with_lineage(name: str, manifest: Manifest, found: DecodedTable, loaded_at: datetime) -> Part:
+    lineage = {
+        "_resource_id": pl.lit(manifest.resource_id, pl.String),
+        "_extraction_date": pl.lit(manifest.extraction_date, pl.Date),
+        "_source_file": pl.lit(manifest.file_name, pl.String),
+        "_source_member": pl.lit(found.member, pl.String),
+        "_source_line": pl.col("_source_line").cast(pl.Int64),
+        "_loaded_at": pl.lit(loaded_at).cast(pl.Datetime("us", "UTC")),
+    }
+    columns = [*found.columns, *LINEAGE]
+    return Part(name, found.frame.with_columns(**lineage).select(columns), columns, found.rows)
+
+
+def _outcomes(look: Look, one: _Taken) -> Iterator[tuple[Load, DecodedTable | None]]:
+    feed, manifest = look.feed.feed, one.manifest
+    for name, found in zip(one.names, one.tables, strict=True):
+        place = (feed, name, manifest.resource_id, manifest.file_name, found.member or "")
+        yield Load(*place, "loaded", found.rows, len(found.rejects)), found
+    for refused in one.refused:
+        member, was_read = refused.member or "", bool(one.tables)
+        is_error = look.is_error(manifest, member, is_document=refused.is_document, was_read=was_read)
+        place = (feed, one.refused_name, manifest.resource_id, manifest.file_name, member)
+        yield Load(*place, "refused", reason=refused.reason, is_error=is_error), None
+
+
+def _known(look: Look, manifest: Manifest) -> Iterator[Load]:
+    rows = look.finished(manifest)
+    was_read = any(row.status != "refused" for row in rows)
+    for row in rows:
+        place = (row.feed, row.table_name, row.resource_id, row.source_file, row.source_member)
+        status = "already" if row.status == "loaded" else row.status
+        is_document = bool(facts_of(row).get("is_document"))
+        is_error = row.status == "refused" and look.is_error(
+            manifest, row.source_member, is_document=is_document, was_read=was_read
+        )
+        yield Load(*place, status, row.rows_loaded, row.rows_rejected, row.reason, is_error)
+
+
+def _unchanged(look: Look, manifest: Manifest) -> list[Load]:
+    tables = look.history.unchanged_tables(manifest.resource_id, look.scope(manifest), manifest.sha256)
+    place = (manifest.resource_id, manifest.file_name, "", "unchanged")
+    return [Load(look.feed.feed, table, *place) for table in tables]
 
 
 def _rejects(row: dict[str, Any], rejected: Iterable[RejectedRow]) -> Iterator[dict[str, Any]]:
@@ -259,12 +361,3 @@ def _rejects(row: dict[str, Any], rejected: Iterable[RejectedRow]) -> Iterator[d
 
 def _source(manifest: Manifest) -> dict[str, str]:
     return {"resource_id": manifest.resource_id, "file": manifest.file_name, "sha256": manifest.sha256}
-
-
-def group_by_table(feed: Feed, manifests: Iterable[Manifest]) -> dict[str, list[Manifest]]:
-    """Manifests of an extraction by the feed table that takes them."""
-    groups: dict[str, list[Manifest]] = {}
-    for manifest in manifests:
-        if table := feed.table_of(manifest.title, manifest.file_name):
-            groups.setdefault(table.name, []).append(manifest)
-    return groups

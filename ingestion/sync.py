@@ -12,14 +12,15 @@ from datetime import date
 import structlog
 
 from catalog.clock import utc_now
-from catalog.errors import LakeBusy, OdhError, ResourceGone
+from catalog.errors import LakeBusy, OdhError, PermanentError, ResourceGone
 from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
+from catalog.registry import Registry
 from catalog.settings import Settings
 from catalog.storage import raw_store
-from ingestion.bronze import BronzeLoader, Load, group_by_table
+from ingestion.bronze import BronzeLoader, Load
 from ingestion.download import Downloader
 from ingestion.portal import Dataset, PortalClient, Resource
 from ingestion.raw import Manifest, RawZone
@@ -31,15 +32,17 @@ OnProgress = Callable[[str, int, int], None]  # what, steps done, steps in all
 
 @dataclass
 class FeedResult:
-    """What one sync of one feed did."""
+    """What one sync of one feed did; ``already`` counts the files this date had before."""
 
     feed: str
     extraction_date: date
     stored: int = 0
     unchanged: int = 0
+    already: int = 0
     size_bytes: int = 0
     loads: list[Load] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    note: str | None = None  # what is worth saying though nothing is wrong
 
     @property
     def rows_loaded(self) -> int:
@@ -55,8 +58,17 @@ class FeedResult:
 class Syncer:
     """Syncs the feeds of one run."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, lakehouse: Lakehouse, run_id: str) -> None:
-        self.settings, self.ledger, self.run_id = settings, ledger, run_id
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        lakehouse: Lakehouse,
+        run_id: str,
+        *,
+        registry: Registry | None = None,
+    ) -> None:
+        self.settings, self.ledger, self.run_id, self.registry = settings, ledger, run_id, registry
+        self.started_at = utc_now()
         self.portal = PortalClient(settings)
         self.downloader = Downloader(settings)
         self.raw = RawZone(raw_store(settings))
@@ -82,14 +94,10 @@ class Syncer:
         return result
 
     def _extract(self, feed: Feed, day: date, result: FeedResult, on_progress: OnProgress) -> list[Manifest]:
-        found = [
-            (dataset, resource)
-            for dataset in self._datasets(feed)
-            for resource in self.portal.resources(dataset.id)
-            if feed.table_of(resource.title, resource.file_name)
-        ]
-        self.ledger.forget_extraction(feed.feed, day, WHOLE_DATASET)
-        if not found:
+        found = self._find(feed, day, result)
+        if not found and feed.is_auto:
+            result.note = "nothing to load yet: it has no resource, or leaves them all to other feeds"
+        elif not found and not result.errors:
             reason = "no resource of the dataset matches the feed's tables; check 'resources' in the feed file"
             self._fail(feed, day, WHOLE_DATASET, reason, result)
         manifests: list[Manifest] = []
@@ -98,17 +106,37 @@ class Syncer:
             try:
                 manifests.append(self._extract_one(feed, day, dataset, resource, result, on_bytes))
             except OdhError as error:
-                self._fail(
-                    feed,
-                    day,
-                    resource.id,
-                    f"{resource.title}: {error}",
-                    result,
-                    resource,
-                    isinstance(error, ResourceGone),
-                )
+                reason, is_gone = f"{resource.title}: {error}", isinstance(error, ResourceGone)
+                self._fail(feed, day, resource.id, reason, result, resource, is_gone)
         on_progress(feed.feed, len(found), len(found))
         return manifests
+
+    def _find(self, feed: Feed, day: date, result: FeedResult) -> list[tuple[Dataset, Resource]]:
+        """Every resource the feed wants; of a search, a dataset that cannot be read ends no other."""
+        found: dict[str, tuple[Dataset, Resource]] = {}
+        for dataset in self._datasets(feed):
+            stand_in = WHOLE_DATASET if feed.source.search is None else f"{WHOLE_DATASET} {dataset.id}"
+            try:
+                wanted = [one for one in self.portal.resources(dataset.id) if self._is_wanted(feed, dataset, one)]
+            except PermanentError as error:
+                if feed.source.search is None:
+                    raise
+                is_gone = isinstance(error, ResourceGone)
+                self._fail(feed, day, stand_in, f"{dataset.title}: {error}", result, is_gone=is_gone)
+                continue
+            self.ledger.forget_extraction(feed.feed, day, stand_in)
+            found.update({resource.id: (dataset, resource) for resource in wanted})
+        self.ledger.forget_extraction(feed.feed, day, WHOLE_DATASET)
+        return list(found.values())
+
+    def _is_wanted(self, feed: Feed, dataset: Dataset, resource: Resource) -> bool:
+        """Whether a feed takes a resource, and none of the feeds it leaves things to does."""
+        if not feed.takes(resource.title, resource.file_name):
+            return False
+        others = [self.registry.get(name) for name in feed.source.leave_to] if self.registry else []
+        return not any(
+            _may_follow(feed, other, dataset) and other.takes(resource.title, resource.file_name) for other in others
+        )
 
     def _datasets(self, feed: Feed) -> Iterator[Dataset]:
         source = feed.source
@@ -147,22 +175,26 @@ class Syncer:
             size_bytes=manifest.size_bytes,
             etag=manifest.etag,
             http_status=manifest.http_status,
+            evidence=manifest.evidence,
             started_at=manifest.started_at,
             finished_at=manifest.finished_at,
         )
-        result.stored += manifest.status == "stored"
-        result.unchanged += manifest.status == "unchanged"
-        result.size_bytes += manifest.size_bytes if manifest.status == "stored" else 0
+        if manifest.finished_at < self.started_at:  # the day's one look was taken by an earlier run
+            result.already += 1
+        elif manifest.status == "unchanged":
+            result.unchanged += 1
+        else:
+            result.stored += 1
+            result.size_bytes += manifest.size_bytes
         return manifest
 
     def _load(self, feed: Feed, manifests: list[Manifest], result: FeedResult, on_progress: OnProgress) -> None:
-        groups = group_by_table(feed, manifests)
-        for number, (name, group) in enumerate(groups.items()):
-            on_progress(f"{feed.feed}: loading {name}", number, len(groups))
-            result.loads += self.loader.load(feed, feed.table(name), group)
-        readable = {load.resource_id for load in result.loads if load.status != "refused"}
-        unreadable = [load for load in result.loads if load.resource_id not in readable]
-        result.errors += [f"{load.source_file}: {load.reason}" for load in unreadable]
+        result.loads += self.loader.load(feed, manifests, on_progress)
+        result.errors += [
+            f"{load.source_file}{f'/{load.source_member}' if load.source_member else ''}: {load.reason}"
+            for load in result.loads
+            if load.is_error
+        ]
         on_progress(feed.feed, 1, 1)
 
     def _fail(
@@ -190,6 +222,11 @@ class Syncer:
             source_url=resource.url if resource else None,
             finished_at=utc_now(),
         )
+
+
+def _may_follow(feed: Feed, other: Feed, dataset: Dataset) -> bool:
+    """Whether another feed follows a dataset too; of two feeds on one dataset that is taken for granted."""
+    return feed.source.dataset is not None or other.source.dataset in (None, dataset.id, dataset.slug)
 
 
 def _bytes_shown(what: str, number: int, total: int, on_progress: OnProgress) -> Callable[[int], None]:

@@ -95,7 +95,7 @@ class TinyWarehouse:
         manifest = put_raw(self.settings, name, day, "lines.csv", content.encode())
         raw = RawZone(raw_store(self.settings))
         loader = BronzeLoader(self.ledger, self.lakehouse, raw, self.settings.scratch, f"load-{self.runs}")
-        loader.load(of, of.table("lines"), [manifest])
+        loader.load(of, [manifest])
 
     def build(self, day: date, *feeds: str) -> BuildResult:
         """Build the domains of some feeds."""

@@ -57,8 +57,7 @@ class Bronze:
         raw = RawZone(raw_store(self.settings))
         run_id = run_id or uuid.uuid4().hex
         loader = BronzeLoader(self.ledger, self.lakehouse, raw, self.settings.scratch, run_id)
-        of = feed(**table)
-        return loader.load(of, of.table("lines"), manifests)
+        return loader.load(feed(**table), manifests)
 
     def put(self, day: date, content: bytes = CSV, name: str = "lines.csv", resource: str = "r1") -> Manifest:
         return put_raw(self.settings, "tiny", day, name, content, resource)
