@@ -1,0 +1,206 @@
+"""From contracts to SQL: the dbt models of a feed, and the questions a build asks of the same columns without dbt."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Container, Iterator, Sequence
+
+from catalog.contracts.contract import Contract
+from catalog.contracts.model_docs import models_yaml
+from catalog.contracts.silver import (
+    GIVEN,
+    LINEAGE,
+    REJECTED,
+    Reading,
+    broken_rules,
+    given,
+    quote_text,
+    quoted,
+    read_columns,
+)
+from catalog.contracts.store import replace_file
+from catalog.feed import BadValues, Feed
+from catalog.settings import Settings
+
+TYPE, SCHEMA = "type", "schema"  # stages of a reject
+HEADER = """\
+{{#-
+    Written from the contract {feed}/{part}.yml, which says what each column is: edit that file, not this one.
+    `odh feeds adopt {table}` makes this model one of the project's, to be written on by hand.
+-#}}
+"""
+CONFIG = "{{{{ config(schema='silver', tags=['{domain}']) }}}}\n\n"
+TYPED = """\
+with
+
+source as (
+
+    {rows}
+
+),
+
+typed as (
+
+    select
+        {columns},
+        {lineage},
+        _row as {given}
+    from source as _row
+
+),
+
+final as (
+
+    select
+        * exclude ({given}),
+        {rejected} as {name}
+    from typed
+
+)
+
+select * from final
+"""
+
+
+def current_rows(relation: str) -> str:
+    """A SELECT of the rows of a bronze relation as each resource's newest extraction saw them, as the models do."""
+    return f"""\
+select *
+from (select * from {relation}) as bronze
+semi join (
+    select _resource_id, max(_extraction_date) as _extraction_date
+    from (select * from {relation}) as seen
+    group by _resource_id
+) as newest
+    on bronze._resource_id is not distinct from newest._resource_id
+    and bronze._extraction_date is not distinct from newest._extraction_date"""
+
+
+# The dbt models
+
+
+def model_sql(contract: Contract) -> str:
+    """The dbt model of a contract, without its header."""
+    rows = f"{{{{ latest_extraction(source('{contract.feed}', '{contract.table}')) }}}}"
+    leaving = f"where len({REJECTED}) = 0\n" if contract.bad_values is BadValues.REJECT_ROW else ""
+    return CONFIG.format(domain=contract.domain) + _typed(contract, rows, "{{ lineage() }}") + leaving
+
+
+def write_models(settings: Settings, feed: Feed, contracts: Sequence[Contract]) -> None:
+    """Write the models of a feed and their YAML, and remove those it no longer has.
+
+    A file that would say the same is left alone: dbt reads again what was written anew.
+    """
+    folder = settings.generated_models / feed.feed
+    contracts = sorted(contracts, key=lambda one: one.table)
+    files = {folder / f"{one.model}.sql": _with_header(one) for one in contracts}
+    if contracts:
+        files[folder / f"_{feed.feed}.yml"] = models_yaml(feed, contracts)
+    for path, text in files.items():
+        replace_file(path, text)
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        if path not in files:
+            path.unlink()
+    if folder.is_dir() and not files:
+        folder.rmdir()
+
+
+def prune_models(settings: Settings, feeds: Container[str]) -> None:
+    """Remove the generated models of feeds that are no more: dbt would build them from nothing."""
+    root = settings.generated_models
+    for folder in list(root.iterdir()) if root.is_dir() else []:
+        if folder.is_dir() and folder.name not in feeds:
+            shutil.rmtree(folder)
+
+
+def _with_header(contract: Contract) -> str:
+    part = contract.table.removeprefix(f"{contract.feed}__")
+    return HEADER.format(feed=contract.feed, part=part, table=contract.table) + model_sql(contract)
+
+
+# The same columns without dbt
+
+
+def typed_select(contract: Contract, relation: str) -> str:
+    """What the model gives over a bronze relation, in SQL alone; rows that leave included."""
+    return _typed(contract, current_rows(relation), ", ".join(LINEAGE))
+
+
+def rejects_select(contract: Contract, relation: str, stages: Container[str] = (TYPE,)) -> str:
+    """Every value of a bronze relation's newest extractions that does not fit its column, one a row.
+
+    Its columns are ``_resource_id, _extraction_date, _source_file, _source_member, _source_line, stage, column_name,
+    raw_text, reason``.
+
+    Args:
+        stages: ``type`` for texts that do not read, ``schema`` for values that read and break a rule of their column.
+    """
+    lineage = [name for name in LINEAGE if name != "_loaded_at"]
+    found = [one for one in _misfits(contract) if one[1] in stages]
+    if not found:
+        columns = "'' as stage, '' as column_name, '' as raw_text, '' as reason"
+        return f"select {', '.join(lineage)}, {columns} from {relation} where false"
+    structs = [
+        f"case when {when} then {{'stage': '{stage}', 'column_name': '{reading.column.name}',"
+        f" 'raw_text': {reading.text}, 'reason': {quote_text(reason)}}} end"
+        for reading, stage, reason, when in found
+    ]
+    return f"""\
+with typed as (
+    select {", ".join(_named(contract))}, _row as {GIVEN}
+    from ({current_rows(relation)}) as _row
+),
+misfits as (
+    select {", ".join(f"{GIVEN}.{name}" for name in lineage)}, unnest([{", ".join(structs)}]) as misfit
+    from typed
+    where {" or ".join(f"({when})" for *_, when in found)}
+)
+select {", ".join(lineage)}, misfit.stage, misfit.column_name, misfit.raw_text, misfit.reason
+from misfits
+where misfit is not null"""
+
+
+def _misfits(contract: Contract) -> Iterator[tuple[Reading, str, str, str]]:
+    """All that a contract does not allow: column, stage, reason, and the condition on a row silver reads."""
+    for one in read_columns(contract):
+        name, kind = one.column.name, one.column.type.replace("_", " ")
+        if one.misread:
+            yield one, TYPE, f"column {name}: not {'an' if kind[0] in 'aeiou' else 'a'} {kind}", one.misread
+        for rule, breaks in broken_rules(one.column, quoted(one.value), given(one.text)).items():
+            yield one, SCHEMA, f"column {name}: {rule}", f"{quoted(one.value)} is not null and {breaks}"
+
+
+def _typed(contract: Contract, rows: str, lineage: str) -> str:
+    """The statement that makes silver of some rows of bronze."""
+    columns = ",\n        ".join(_named(contract))
+    return TYPED.format(
+        rows=rows, columns=columns, lineage=lineage, given=GIVEN, rejected=_rejected(contract), name=REJECTED
+    )
+
+
+def _named(contract: Contract) -> Iterator[str]:
+    """What silver selects from a row of bronze."""
+    for column in (column for reading in read_columns(contract) for column in reading.columns):
+        name = quoted(column.name)
+        yield name if column.value == name else f"{column.value} as {name}"
+
+
+def _rejected(contract: Contract) -> str:
+    """SQL of the list of columns that did not read; no column's name has a comma."""
+    named = [f"case when {one.misread} then '{one.column.name}' end" for one in read_columns(contract) if one.misread]
+    if not named:
+        return "[]::varchar[]"
+    listed = ",\n                        ".join(["','", *named])
+    return f"""\
+coalesce(
+            string_split(
+                nullif(
+                    concat_ws(
+                        {listed}
+                    ),
+                    ''
+                ),
+                ','
+            ),
+            []::varchar[]
+        )"""

@@ -1,0 +1,207 @@
+"""What a contract makes of a bronze row, in SQL: silver's columns, which text did not read, which rule a value breaks.
+
+Nothing is written and nothing is asked here: the files are ``models``'s, and the types' expressions ``types``'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import duckdb
+
+from catalog.contracts.contract import ColumnContract, Contract
+from catalog.contracts.types import TYPES, LogicalType
+from catalog.names import MAX_LENGTH, quote_identifier, quote_literal
+
+LINEAGE = {
+    "_resource_id": "Resource of the portal the row came from.",
+    "_extraction_date": "Extraction that brought the row.",
+    "_source_file": "File the row was read from.",
+    "_source_member": "Member of the archive, when the file is one.",
+    "_source_line": "Line of the row in its file.",
+    "_loaded_at": "When the row entered bronze.",
+}
+REJECTED = "_rejected"
+GIVEN = "_given"  # the row as bronze has it, beside the row as silver has it; no published column begins with "_"
+EVERY_TEXT = ("{}", "fr_text({})")  # what reads whatever is there
+
+
+@dataclass(frozen=True, slots=True)
+class SilverColumn:
+    """One column of a silver table."""
+
+    name: str
+    value: str  # SQL over a bronze row
+    stored: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One column of a contract, as silver reads it."""
+
+    column: ColumnContract
+    type: LogicalType
+    columns: Sequence[SilverColumn]  # the value, its parts, then the reason
+
+    @property
+    def value(self) -> str:
+        """Name of the column of the value, NULL when the text did not read."""
+        return self.columns[0].name
+
+    @property
+    def reason(self) -> str | None:
+        """Name of the column that keeps why a value is missing."""
+        return self.columns[-1].name if self.column.markers else None
+
+    @property
+    def text(self) -> str:
+        """SQL, over a row that silver reads, of the text as bronze has it."""
+        return f"{GIVEN}.{quoted(self.column.name)}"
+
+    @property
+    def misread(self) -> str | None:
+        """Condition on a row silver reads: a text is there, is no marker and did not read; None: that cannot be."""
+        if self.type.read in EVERY_TEXT:
+            return None
+        unmarked = f" and {quoted(self.reason)} is null" if self.reason else ""
+        return f"{quoted(self.value)} is null and {given(self.text)} is not null{unmarked}"
+
+    @property
+    def misread_in_bronze(self) -> str | None:
+        """The same condition on a row of bronze."""
+        if self.type.read in EVERY_TEXT:
+            return None
+        text = given(quoted(self.column.name))
+        unmarked = f" and {text} not in ({_listed(self.column.markers)})" if self.column.markers else ""
+        return f"{self.columns[0].value} is null and {text} is not null{unmarked}"
+
+
+def given(text: str) -> str:
+    """SQL of a text without outer spaces, NULL when nothing is left."""
+    return f"fr_text({text})"
+
+
+def read_columns(contract: Contract) -> list[Reading]:
+    """How silver reads each column of a contract; a name that another column bears gets a number."""
+    taken = {column.name for column in contract.columns}
+    return [_read_column(column, TYPES[column.type], taken) for column in contract.columns]
+
+
+def _read_column(column: ColumnContract, type_: LogicalType, taken: set[str]) -> Reading:
+    told = _told(column, type_)
+    found = [SilverColumn(column.name, _unmarked(column, type_.read), type_.stored, told)]
+    for part, read in type_.parts.items():
+        name = _free_name(f"{column.name}_{part}", taken)
+        value = read.replace("{}", type_.read.replace("{}", quoted(column.name)))
+        found.append(SilverColumn(name, value, "double", f"{part.capitalize()} of {column.name}, in degrees (WGS84)."))
+    if column.markers:
+        text = given(quoted(column.name))
+        value = f"case when {text} in ({_listed(column.markers)}) then {text} end"
+        why = f"Why {column.name} is missing: {', '.join(column.markers)}; NULL where it is not."
+        found.append(SilverColumn(_free_name(f"{column.name}_reason", taken), value, "varchar", why))
+    return Reading(column, type_, found)
+
+
+def _unmarked(column: ColumnContract, read: str) -> str:
+    """What an expression reads in a column, unless its text says why there is no value."""
+    text = quoted(column.name)
+    value = read.replace("{}", text)
+    return f"case when {given(text)} not in ({_listed(column.markers)}) then {value} end" if column.markers else value
+
+
+def _told(column: ColumnContract, type_: LogicalType) -> str:
+    """What a person should know of a column."""
+    header = f"Published as « {column.header} »" if column.header else "Published without a header"
+    unit = column.unit or type_.unit
+    pattern = None if is_checkable(column.pattern or "") else f"Its pattern is not checked: {column.pattern}"
+    parts = [column.description, f"{header}, {column.type}", type_.description, unit and f"In {unit}"]
+    return " ".join(f"{part.rstrip('.')}." for part in [*parts, column.note, pattern] if part)
+
+
+# Rules of a Table Schema or of a person
+
+
+def broken_rules(column: ColumnContract, value: str, text: str | None) -> dict[str, str]:
+    """Conditions under which a value that did read breaks a rule of its column, by what is then to be told.
+
+    Args:
+        value: SQL of the value as silver has it.
+        text: SQL of the text it was read from, without outer spaces; None where only the value is at hand.
+    """
+    type_ = TYPES[column.type]
+    found = {}
+    if column.values:
+        read = ", ".join(type_.read.replace("{}", quote_text(one)) for one in column.values)
+        differs = f"coalesce({value} not in ({read}), {value} is not null)"  # one allowed text may read as NULL
+        found["not one of the values allowed"] = (
+            differs if text is None else f"{text} not in ({_listed(column.values)}) and {differs}"
+        )
+    if column.pattern and text is not None and is_checkable(column.pattern):
+        found["not as the pattern has it"] = f"not regexp_full_match({text}, {quote_text(column.pattern)})"
+    if type_.is_number:
+        if column.minimum is not None:
+            found[f"less than {_number(column.minimum)}"] = f"{value} < {_number(column.minimum)}"
+        if column.maximum is not None:
+            found[f"more than {_number(column.maximum)}"] = f"{value} > {_number(column.maximum)}"
+    return found
+
+
+@cache
+def is_checkable(pattern: str) -> bool:
+    """Whether DuckDB's regular expressions know all that a pattern uses; they look neither ahead nor behind."""
+    with duckdb.connect() as connection:
+        try:
+            connection.execute("select regexp_full_match('', ?)", [pattern]).fetchall()
+        except duckdb.Error:
+            return False
+    return True
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+# Text of SQL
+
+
+def quoted(name: str) -> str:
+    """A column's name as a person would write it: quoted only where SQL would take it for a word of its own."""
+    return quote_identifier(name) if name in _keywords() else name
+
+
+def quote_text(text: str) -> str:
+    """A string of SQL that stays itself when dbt renders the file it stands in."""
+    literal = re.sub(r"\{(?=[{%#])", "{' || '", quote_literal(text))
+    return f"({literal})" if "' || '" in literal else literal
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(quote_text(text) for text in texts)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """A name no other column bears, at most as long as engines allow."""
+    free, copy = _shortened(name, ""), 1
+    while free in taken:
+        copy += 1
+        free = _shortened(name, f"_{copy}")
+    taken.add(free)
+    return free
+
+
+def _shortened(name: str, suffix: str) -> str:
+    """A name with a suffix; what is cut is cut from the stem, so that the last word still tells what it is."""
+    stem, _, last = name.rpartition("_")
+    ending = f"_{last}{suffix}"
+    return stem[: MAX_LENGTH - len(ending)] + ending
+
+
+@cache
+def _keywords() -> frozenset[str]:
+    with duckdb.connect() as connection:
+        query = "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
+        return frozenset(name for (name,) in connection.execute(query).fetchall())
