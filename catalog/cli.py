@@ -1,11 +1,10 @@
-"""The catalogue's commands: feeds, build, sql and stats."""
+"""The catalogue's commands: build, sql and stats; those about feeds are in ``feeds_cli``."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import closing
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,8 +13,6 @@ from catalog.clock import utc_now
 
 if TYPE_CHECKING:
     from catalog.build import BuildResult
-
-feeds_app = typer.Typer(help="What the lakehouse follows: one YAML file a feed.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 FeedNames = Annotated[list[str] | None, typer.Argument(metavar="[FEED]...", help="Feeds; none means all enabled.")]
@@ -27,6 +24,8 @@ Day = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the catalogue's commands to the root command."""
+    from catalog.feeds_cli import feeds_app  # here, for it takes its options from this module
+
     app.add_typer(feeds_app, name="feeds")
     app.command("build")(build)
     app.command("sql")(sql)
@@ -36,72 +35,6 @@ def register(app: typer.Typer) -> None:
 def logical_day(given: datetime | None) -> date:
     """The extraction date a command works on."""
     return (given or utc_now()).date()
-
-
-@feeds_app.command("list")
-def list_feeds(json: Json = False) -> None:
-    """List the feeds and what they fill."""
-    from catalog.registry import load_registry
-    from catalog.settings import load_settings
-    from catalog.terminal import print_json, print_table
-
-    feeds = list(load_registry(load_settings()))
-    if json:
-        print_json({"feeds": [feed.model_dump(mode="json") for feed in feeds]})
-        return
-    columns = ("feed", "domain", "enabled", "schedule", "tables", "title")
-    rows = [
-        (
-            f.feed,
-            f.domain,
-            "yes" if f.enabled else "no",
-            f.schedule,
-            "auto" if f.is_auto else " ".join(t.name for t in f.declared),
-            f.title,
-        )
-        for f in feeds
-    ]
-    print_table(columns, rows)
-
-
-@feeds_app.command("show")
-def show_feed(feed: str, json: Json = False) -> None:
-    """Show one feed as declared."""
-    import yaml
-
-    from catalog.registry import load_registry
-    from catalog.settings import load_settings
-    from catalog.terminal import console, print_json
-
-    found = load_registry(load_settings()).get(feed).model_dump(mode="json", exclude_defaults=True)
-    if json:
-        print_json(found)
-    else:
-        console.print(yaml.safe_dump(found, allow_unicode=True, sort_keys=False), end="", markup=False)
-
-
-@feeds_app.command("validate")
-def validate_feeds(
-    files: Annotated[list[Path] | None, typer.Argument(help="Feed files; none means all of the registry.")] = None,
-) -> None:
-    """Check feed files; every mistake is named with its file and line, and the exit code is then 2."""
-    from catalog.errors import InvalidFeed
-    from catalog.registry import feed_files, load_registry, read_feed
-    from catalog.settings import load_settings
-    from catalog.terminal import console
-
-    settings = load_settings()
-    mistakes = []
-    for path in files or feed_files(settings):
-        try:
-            read_feed(path)
-        except InvalidFeed as error:
-            mistakes.append(str(error))
-    if mistakes:
-        raise InvalidFeed("\n".join(mistakes))
-    if not files:
-        load_registry(settings)
-    console.print(f"{len(files or feed_files(settings))} feed files are valid.")
 
 
 def build(feeds: FeedNames = None, extraction_date: Day = None, json: Json = False) -> None:

@@ -1,4 +1,4 @@
-"""The commands that bring data in: sync, run and the sample portal."""
+"""The commands that bring data in: discover, sync, run and the sample portal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from catalog.cli import Day, FeedNames, Json, build_as_json, build_release, logical_day, print_build
+from catalog.feeds_cli import feeds_app
+from ingestion.discover_cli import add_feed, discover
 from ingestion.sample.cli import sample_portal
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add ingestion's commands to the root command."""
+    app.command("discover")(discover)
+    feeds_app.command("add")(add_feed)
     app.command("sync")(sync)
     app.command("run")(run)
     app.command("sample-portal")(sample_portal)

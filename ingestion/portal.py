@@ -1,4 +1,4 @@
-"""The portal's API: datasets, resources and search. Nothing else knows its addresses, its paging or its JSON."""
+"""The portal's API: datasets, resources and search; its paging and its JSON. What its lists show is in ``listing``."""
 
 from __future__ import annotations
 
@@ -151,6 +151,7 @@ class _Page(BaseModel):
 
     data: list[dict[str, Any]]
     next_page: OptionalText = None
+    total: Size = None
 
 
 def read_resource(body: Mapping[str, Any]) -> Resource:
@@ -225,8 +226,7 @@ class PortalClient:
             ResourceGone: when the portal has it no more, or never had.
             PortalUnavailable: after every retry.
         """
-        url = f"{self._base}/api/2/datasets/{quote(key, safe='')}/"
-        return self._get(url, f"dataset {key!r}", read_dataset, DATASET_FIELDS)
+        return self.get(f"/api/2/datasets/{quote(key, safe='')}/", f"dataset {key!r}", read_dataset, DATASET_FIELDS)
 
     def resources(self, dataset_id: str) -> Iterator[Resource]:
         """Every resource of a dataset, page by page.
@@ -235,8 +235,8 @@ class PortalClient:
             ResourceGone: when the portal has the dataset no more.
             PortalUnavailable: after every retry.
         """
-        url = f"{self._base}/api/2/datasets/{quote(dataset_id, safe='')}/resources/?page_size={self._page_size}"
-        return self._pages(url, f"dataset {dataset_id!r}", read_resource, RESOURCE_FIELDS)
+        path = f"/api/2/datasets/{quote(dataset_id, safe='')}/resources/?page_size={self._page_size}"
+        return self._items(path, f"dataset {dataset_id!r}", read_resource, RESOURCE_FIELDS)
 
     def search(
         self,
@@ -262,25 +262,48 @@ class PortalClient:
         terms = {"q": query, "organization": organization, "tag": tag, "format": format, "sort": sort}
         size = min(self._page_size, limit or self._page_size)
         given = {name: value for name, value in terms.items() if value} | {"page_size": str(size)}
-        url = f"{self._base}/api/2/datasets/search/?{urlencode(given)}"
-        return islice(self._pages(url, "search", read_dataset, DATASET_FIELDS), limit)
+        path = f"/api/2/datasets/search/?{urlencode(given)}"
+        return islice(self._items(path, "search", read_dataset, DATASET_FIELDS), limit)
 
-    def _pages(self, url: str, what: str, read: Callable[[Mapping[str, Any]], T], fields: str) -> Iterator[T]:
-        """Read every page; links are followed by path on the portal's own address, whatever host they name."""
+    def get(self, path: str, what: str, read: Callable[[Mapping[str, Any]], T], fields: str) -> T:
+        """Read one thing of the portal's API.
 
-        def read_page(body: Mapping[str, Any]) -> tuple[list[T], str | None]:
+        Args:
+            path: its path and query.
+            what: what it is called in messages.
+            fields: those to ask for, as an ``X-Fields`` mask.
+
+        Raises:
+            ResourceGone: when the portal does not have it.
+            PortalUnavailable: after every retry.
+        """
+        return self._get(self._base + path, what, read, fields)
+
+    def pages(
+        self, path: str, what: str, read: Callable[[Mapping[str, Any]], T], fields: str
+    ) -> Iterator[tuple[list[T], int | None]]:
+        """Read a list page by page, each with ``total`` when ``fields`` asks for it and the portal tells it.
+
+        Links are followed by path on the portal's own address, whatever host they name.
+        """
+
+        def read_page(body: Mapping[str, Any]) -> tuple[list[T], int | None, str | None]:
             page = _Page.model_validate(body)
-            return [read(item) for item in page.data], page.next_page
+            return [read(item) for item in page.data], page.total, page.next_page
 
         seen: set[str] = set()
-        following: str | None = url
+        following: str | None = self._base + path
         while following:
             if following in seen:
                 raise PermanentError(f"{following} comes back as its own next page. Report it to the portal.")
             seen.add(following)
-            items, link = self._get(following, what, read_page, f"data{{{fields}}},next_page")
-            yield from items
+            items, total, link = self._get(following, what, read_page, fields)
+            yield items, total
             following = self._own(link) if link else None
+
+    def _items(self, path: str, what: str, read: Callable[[Mapping[str, Any]], T], fields: str) -> Iterator[T]:
+        pages = self.pages(path, what, read, f"data{{{fields}}},next_page")
+        return (item for items, _ in pages for item in items)
 
     def _own(self, link: str) -> str:
         parts = urlsplit(link)
