@@ -116,12 +116,12 @@ def read_feed(path: Path) -> Feed:
     except ValidationError as error:
         places = [(tuple(part for part in one["loc"] if part not in FORMS), one["msg"]) for one in error.errors()]
         mistakes = (
-            f"{path}:{_line_of(text, place)}: {'.'.join(map(str, place)) or 'the file'}: {message}."
+            f"{path}:{line_of(text, place)}: {'.'.join(map(str, place)) or 'the file'}: {message}."
             for place, message in places
         )
         raise InvalidFeed("\n".join(mistakes)) from error
     if feed.feed != path.stem:
-        line = _line_of(text, ("feed",))
+        line = line_of(text, ("feed",))
         raise InvalidFeed(f"{path}:{line}: feed is {feed.feed!r} but the file is named {path.stem!r}; make them equal.")
     return feed
 
@@ -150,7 +150,7 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Feed.model_json_schema()}
 
 
-def _line_of(text: str, location: tuple[Any, ...]) -> int:
+def line_of(text: str, location: tuple[Any, ...]) -> int:
     """Line, from 1, of the deepest part of a validation location that stands in the text."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     line = node.start_mark.line + 1 if node else 1

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from catalog.contracts.contract import Contract
 from catalog.errors import InvalidContract
-from catalog.registry import _line_of as line_of
+from catalog.registry import line_of
 from catalog.settings import Settings
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -79,7 +79,7 @@ def read_contract(path: Path) -> Contract:
     except ValidationError as error:
         mistakes = [
             f"{path}:{line_of(text, one['loc'])}: {'.'.join(map(str, one['loc'])) or 'the file'}: "
-            f"{one['msg'].rstrip('.')}."
+            f"{one['msg'].removeprefix('Value error, ').rstrip('.')}."
             for one in error.errors()
         ]
         raise InvalidContract("\n".join([*mistakes, remedy])) from error
