@@ -15,11 +15,13 @@ import structlog
 from catalog.errors import NotATable, OdhError, Refused
 from ingestion.decode import kinds
 from ingestion.decode.archives import MACHINE_ERRORS, decompress, unpack, zip_names
+from ingestion.decode.dbf import decode_dbf
 from ingestion.decode.delimited import decode_delimited
 from ingestion.decode.json_records import decode_json
 from ingestion.decode.json_text import NotJson
 from ingestion.decode.kinds import unread
 from ingestion.decode.parquet_file import decode_columnar
+from ingestion.decode.shapefile import decode_shapefile
 from ingestion.decode.table import DecodedTable, RefusedMember, RejectedRow, Source
 from ingestion.decode.text import open_text
 
@@ -29,6 +31,8 @@ log = structlog.get_logger(__name__)
 _HEAD_BYTES = 4096
 Decoded = Iterator[DecodedTable | RefusedMember]
 _DECODERS: dict[str, Callable[[Source], Iterable[DecodedTable | RefusedMember]]] = {
+    kinds.SHAPEFILE: lambda source: [decode_shapefile(source)],
+    kinds.DBF: lambda source: [decode_dbf(source)],
     kinds.PARQUET: lambda source: [decode_columnar(source, kinds.PARQUET)],
     kinds.ARROW: lambda source: [decode_columnar(source, kinds.ARROW)],
     kinds.ORC: lambda source: [decode_columnar(source, kinds.ORC)],
