@@ -24,6 +24,7 @@ from ingestion.decode.parquet_file import decode_columnar
 from ingestion.decode.shapefile import decode_shapefile
 from ingestion.decode.table import DecodedTable, RefusedMember, RejectedRow, Source
 from ingestion.decode.text import open_text
+from ingestion.decode.workbook import decode_workbook
 
 __all__ = ["DecodedTable", "RefusedMember", "RejectedRow", "decode"]
 
@@ -36,6 +37,7 @@ _DECODERS: dict[str, Callable[[Source], Iterable[DecodedTable | RefusedMember]]]
     kinds.PARQUET: lambda source: [decode_columnar(source, kinds.PARQUET)],
     kinds.ARROW: lambda source: [decode_columnar(source, kinds.ARROW)],
     kinds.ORC: lambda source: [decode_columnar(source, kinds.ORC)],
+    **dict.fromkeys((kinds.OLE, kinds.XLSX, kinds.OPENDOCUMENT), decode_workbook),
 }
 
 

@@ -13,13 +13,14 @@ ZIP, TAR, TEXT = "zip", "tar", "text"
 COMPRESSIONS = (GZIP, BZ2, XZ, ZSTD)
 PARQUET, ARROW, ORC = "parquet file", "Arrow file", "ORC file"
 SHAPEFILE, DBF = "shapefile", "dbf table"
+OLE, XLSX, OPENDOCUMENT = "xls workbook or old Office document", "xlsx workbook", "ods or other OpenDocument file"
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", GZIP),
     (b"PK\x03\x04", ZIP),
     (b"PK\x05\x06", ZIP),
     (b"%PDF", "PDF document"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xls workbook or old Office document"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE),
     (b"\xfd7zXZ\x00", XZ),
     (b"\x28\xb5\x2f\xfd", ZSTD),
     (b"7z\xbc\xaf\x27\x1c", "7z archive"),
@@ -101,11 +102,11 @@ def kind_of_archive(names: list[str]) -> str | None:
     """Name the document that a ZIP archive really is, or ``None`` for a plain archive."""
     if "[Content_Types].xml" in names:
         folder = next((folder for folder in _OFFICE if any(name.startswith(folder) for name in names)), "")
-        return {"xl/": "xlsx workbook", "word/": "docx document", "ppt/": "pptx document"}.get(
+        return {"xl/": XLSX, "word/": "docx document", "ppt/": "pptx document"}.get(
             folder, "Office document"
         )
     if "mimetype" in names and "content.xml" in names:
-        return "ods or other OpenDocument file"
+        return OPENDOCUMENT
     if "doc.kml" in names:
         return "kmz map"
     return None

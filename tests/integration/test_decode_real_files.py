@@ -6,14 +6,17 @@ import gzip
 import hashlib
 import json
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from catalog.errors import Refused
-from ingestion.decode import DecodedTable, decode
+from ingestion.decode import DecodedTable, RefusedMember, decode
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "datagouv"
 pytestmark = [
@@ -21,6 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not DATA.exists(), reason="the real files (../shared/datagouv) are not here"),
 ]
 TEXT_KINDS = ("delimited", "gtfs-member", "json", "geojson")
+SHEET_KINDS = ("xls", "xlsx")
 Entry = dict[str, Any]
 
 
@@ -130,12 +134,41 @@ def test_members_of_a_transport_feed_say_what_they_belong_to(tmp_path: Path) -> 
     assert {one.facts["container_kind"] for one in found if isinstance(one, DecodedTable)} == {"gtfs"}
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [e for e in entries() if e["kind"] not in (*TEXT_KINDS, "parquet", "other") and not e["container"]],
-    ids=case_id,
-)
-def test_format_not_read_yet_is_refused_by_its_name(entry: Entry, tmp_path: Path) -> None:
+@pytest.mark.parametrize("entry", [e for e in entries() if e["kind"] in SHEET_KINDS], ids=case_id)
+def test_sheet_gives_every_cell_of_the_independent_reading(entry: Entry, tmp_path: Path) -> None:
     path = DATA / "datasets" / entry["file"]
-    with pytest.raises(Refused, match=entry["kind"]):
-        list(decode(path, file_name="lies.csv", declared_format="csv", scratch=tmp_path))
+    found = list(decode(path, file_name="lies.csv", declared_format="csv", scratch=tmp_path))
+    (one,) = (one for one in found if one.member == entry["member"])
+    if entry["records"] is None:
+        assert isinstance(one, RefusedMember)
+        assert one.is_document
+        return
+
+    assert isinstance(one, DecodedTable)
+    frame = one.frame.collect()
+    assert (one.headers, one.rows, one.rejects) == (entry["columns"], entry["records"], [])
+    assert frame.null_count().sum_horizontal().item() == 0
+    assert [digest(frame[name]) for name in one.columns] == entry["column_digests"]
+    assert rows_digest(frame.select(one.columns)) == entry["rows_digest"]
+    assert int(one.facts["header_line"]) == entry["header_row"] + 1
+    titles = [title for title in entry["title_lines"] if title]
+    assert one.facts.get("title_lines", "") == "\n".join(titles)
+
+
+def rows_digest(frame: pl.DataFrame) -> str:
+    digests = (hashlib.sha256("".join(f"{cell}\x1f" for cell in row).encode()).digest() for row in frame.iter_rows())
+    return f"{sum(int.from_bytes(one, 'big') for one in digests) % 2**256:064x}"
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), min_size=1))
+def test_any_bytes_of_an_xls_are_read_or_refused(changes: list[tuple[float, bytes]], tmp_path: Path) -> None:
+    content = bytearray((DATA / "datasets" / "communes-nouvelles" / "communes_nouvelles_2018.xls").read_bytes())
+    for place, patch in changes:
+        at = int(place * len(content))
+        content[at : at + len(patch)] = patch
+    path = tmp_path / "file.xls"
+    path.write_bytes(content)
+    with suppress(Refused):
+        for one in decode(path, file_name=path.name, declared_format=None, scratch=tmp_path / "scratch"):
+            assert not isinstance(one, DecodedTable) or one.frame.collect().height == one.rows
