@@ -5,12 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, ClassVar
 from urllib.parse import SplitResult, urlsplit
-
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from catalog.errors import Refused
 from catalog.settings import is_loopback
@@ -33,7 +28,7 @@ class AddressRule:
     """Lets public addresses through, the portal's own, and this machine when the portal runs on it.
 
     Link-local addresses (such as a cloud's 169.254.169.254) are refused always. A name server may give another answer
-    when the connection is made: ``GuardedAdapter`` has ``check_peer`` look at the address that was then reached.
+    when the connection is made: ``connections`` has ``check_peer`` look at the address that was then reached.
     """
 
     def __init__(self, portal_url: str, resolve: Resolver = resolve_host) -> None:
@@ -73,57 +68,6 @@ class AddressRule:
         if place == self._portal or (self._is_local and address.is_loopback):
             return True
         return address.is_global and not address.is_multicast
-
-
-class GuardedAdapter(HTTPAdapter):
-    """Connects as requests does, and hangs up unheard where the rule forbids the address reached.
-
-    Behind a proxy of the environment the proxy makes the connection, and its own rules hold.
-    """
-
-    def __init__(self, rule: AddressRule) -> None:
-        self._pools = {"http": _guarded_pool(rule), "https": _guarded_tls_pool(rule)}
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Have every direct connection made by the guarded kind."""
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-
-def _guarded_pool(address_rule: AddressRule) -> type[HTTPConnectionPool]:
-    class Connection(_Guarded, HTTPConnection):
-        rule = address_rule
-
-    class Pool(HTTPConnectionPool):
-        ConnectionCls = Connection
-
-    return Pool
-
-
-def _guarded_tls_pool(address_rule: AddressRule) -> type[HTTPSConnectionPool]:
-    class Connection(_Guarded, HTTPSConnection):
-        rule = address_rule
-
-    class Pool(HTTPSConnectionPool):
-        ConnectionCls = Connection
-
-    return Pool
-
-
-class _Guarded(HTTPConnection):
-    """A connection that looks where it arrived, before TLS and before the request."""
-
-    rule: ClassVar[AddressRule]
-
-    def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
-        try:
-            self.rule.check_peer(self.host, self.port, connected.getpeername()[0])
-        except (Refused, OSError):
-            connected.close()
-            raise
-        return connected
 
 
 def _place(parts: SplitResult) -> Place:

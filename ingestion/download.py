@@ -20,7 +20,7 @@ from urllib3.response import HTTPResponse
 from catalog.clock import utc_now
 from catalog.errors import BadDownload, PermanentError, Refused, ResourceGone
 from catalog.settings import Settings
-from ingestion.addresses import AddressRule, GuardedAdapter, Resolver, resolve_host
+from ingestion.addresses import AddressRule, Resolver, resolve_host
 from ingestion.announced import (
     PLAIN,
     REPORT,
@@ -31,7 +31,8 @@ from ingestion.announced import (
     vouched_checksum,
     whole_bytes,
 )
-from ingestion.courtesy import Hosts, Patience, TryAgain, new_session, open_url, parse_retry_after, sort_failure
+from ingestion.connections import guarded_session
+from ingestion.courtesy import Hosts, Patience, TryAgain, open_url, parse_retry_after, sort_failure
 from ingestion.partial import CHUNK_BYTES, Part, Partials
 from ingestion.portal import Resource
 
@@ -98,7 +99,7 @@ class Downloader:
     ) -> None:
         self.now, self._clock = now, clock
         self._addresses = AddressRule(settings.portal_url, resolve)
-        self._session = session or _guarded_session(self._addresses)
+        self._session = session or guarded_session(self._addresses)
         self._patience = Patience(settings, sleep, now)
         self._hosts = Hosts(settings.downloads_per_host, clock, sleep)
         self._partials = Partials(settings.partial, settings.download_max_bytes)
@@ -259,14 +260,6 @@ class Downloader:
             started_at=job.started_at,
             finished_at=self.now(),
         )
-
-
-def _guarded_session(rule: AddressRule) -> requests.Session:
-    """A session whose every connection is checked where it arrives."""
-    session = new_session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, GuardedAdapter(rule))
-    return session
 
 
 def _rest_of(part: Part) -> dict[str, str]:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import pytest
-import requests
 
 from catalog.errors import Refused
-from ingestion.addresses import AddressRule, GuardedAdapter, resolve_host
+from ingestion.addresses import AddressRule, resolve_host
 
 PUBLIC_PORTAL = "https://www.data.gouv.fr"
 LOCAL_PORTAL = "http://127.0.0.1:7000"
@@ -86,49 +80,6 @@ def test_default_port_is_the_portals_own() -> None:
     portal.check("http://portal.cluster.local:80/file.csv")
     with pytest.raises(Refused):
         portal.check("https://portal.cluster.local/file.csv")
-
-
-@contextmanager
-def server(paths: list[str]) -> Iterator[str]:
-    """A server of this machine that notes what it is asked."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            paths.append(self.path)
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """The list is the journal."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"localhost:{listening.server_port}"
-        finally:
-            listening.shutdown()
-            thread.join()
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_name_that_leads_elsewhere_once_checked_is_not_asked(scheme: str) -> None:
-    paths: list[str] = []
-    with server(paths) as place, requests.Session() as session:
-        rebound = rule(PUBLIC_PORTAL, "198.41.0.4")
-        session.mount(f"{scheme}://", GuardedAdapter(rebound))
-        rebound.check(f"{scheme}://{place}/admin")  # the first answer of its name server is harmless
-        with pytest.raises(Refused, match=r"led to (127\.0\.0\.1|::1), which is not a public address"):
-            session.get(f"{scheme}://{place}/admin", timeout=5)
-    assert paths == []
-
-
-def test_connection_to_a_local_portal_is_made() -> None:
-    paths: list[str] = []
-    with server(paths) as place, requests.Session() as session:
-        session.mount("http://", GuardedAdapter(rule(f"http://{place}")))
-        assert session.get(f"http://{place}/file.csv", timeout=5).status_code == 204
-    assert paths == ["/file.csv"]
 
 
 def test_malformed_url_is_refused() -> None:
