@@ -22,6 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from catalog.errors import OdhError, UnknownName, UsageError
+from catalog.functions import install_functions
 from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse, Pin
 from catalog.ledger import OPS_TABLES, Ledger
 from catalog.names import quote_identifier, quote_literal
@@ -33,7 +34,8 @@ CATALOGUE_WORDS = {"show", "describe", "summarize", "information_schema", "pragm
 
 
 def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings | None = None) -> None:
-    """Make any DuckDB connection one of the lakehouse's: UTC, its memory limit, Iceberg, the object store's keys.
+    """Make any DuckDB connection one of the lakehouse's: UTC, its memory limit, Iceberg, the object store's keys,
+    the functions that read French texts.
 
     The extensions are files of Python packages: nothing is fetched and nothing is written to the home folder.
     """
@@ -45,6 +47,7 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
         connection.execute(f"load {quote_literal(str(extension_file(name)))}")
     if remote:
         connection.execute(_s3_secret(settings))
+    install_functions(connection)
 
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:

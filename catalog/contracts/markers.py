@@ -14,8 +14,8 @@ MARKERS = frozenset({
     "secret", "inconnu", "inconnue", "inconnus", "unknown", "undefined", "néant", "neant", "vide", "absent",
     "indisponible", "confidentiel",
     "non renseigné", "non renseignée", "non renseignés", "non renseigne", "non renseignee", "non communiqué",
-    "non communiquée", "non communique", "non disponible", "non connu", "non connue", "non déterminé", "non
-    determine",
+    "non communiquée", "non communique", "non disponible", "non connu", "non connue", "non déterminé",
+    "non determine",
     "non défini", "non définie", "non defini", "sans objet", "non concerné", "non concernée", "non concerne",
     "non applicable", "not available", "valeur manquante", "donnée manquante", "à renseigner", "non précisé",
     # no EPCI (Insee), and the errors of spreadsheets
