@@ -21,9 +21,10 @@ import polars as pl
 
 from catalog.errors import Refused
 from catalog.names import column_names
+from ingestion.decode.bitmaps import Integers
 from ingestion.decode.dialect import Dialect, find_dialect
 from ingestion.decode.records import NO_SEPARATOR, Record, RecordReader, read_by_the_book, without_line_end
-from ingestion.decode.structure import Integers, IrregularText, Structure, measure
+from ingestion.decode.structure import IrregularText, Structure, measure
 from ingestion.decode.table import LINE, DecodedTable, RejectedRow, Source
 from ingestion.decode.text import Utf8Text
 

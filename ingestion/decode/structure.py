@@ -12,18 +12,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ingestion.decode.bitmaps import (
+    Bits,
+    Integers,
+    Mask,
+    after,
+    before,
+    bits_of,
+    clip,
+    count_between,
+    places,
+    running_xor,
+)
 
 QUOTE, LF, CR = b'"\n\r'
 HALVED_FROM_BYTES = 1 << 23
 CHUNK_BYTES = 1 << 22  # long enough for the threads not to wait for one another between two steps
-
-Bits: TypeAlias = NDArray[np.uint64]
-Mask: TypeAlias = NDArray[np.bool_]
-Integers: TypeAlias = NDArray[np.int64]
 
 
 class IrregularText(Exception):  # a fork in the road, not a failure
@@ -186,29 +193,29 @@ def _chunks(path: Path, offset: int, stop: int, chunk_bytes: int, separator: byt
 def _records(chunk: bytes, separator: bytes) -> _Records | None:
     """Measure the records that end in a chunk, which begins where a record does; ``None`` if none ends in it."""
     array = np.frombuffer(chunk, np.uint8)
-    newlines, returns = _bits(array == LF), _bits(array == CR) if b"\r" in chunk else None
-    quotes = _bits(array == QUOTE) if b'"' in chunk else None
-    inside = None if quotes is None else _running_xor(quotes)
-    ends = _places(newlines if inside is None else newlines & ~inside) + 1
+    newlines, returns = bits_of(array == LF), bits_of(array == CR) if b"\r" in chunk else None
+    quotes = bits_of(array == QUOTE) if b'"' in chunk else None
+    inside = None if quotes is None else running_xor(quotes)
+    ends = places(newlines if inside is None else newlines & ~inside) + 1
     if not len(ends):
         return None
     whole = int(ends[-1])
-    separators = _bits(array == separator[0])
+    separators = bits_of(array == separator[0])
     if quotes is not None and inside is not None:
         edges = quotes | newlines | separators
-        _verify_quotes(_clip(quotes, whole), inside, edges if returns is None else edges | returns)
+        _verify_quotes(clip(quotes, whole), inside, edges if returns is None else edges | returns)
         separators &= ~inside
-    inner_lines = _inner_lines(newlines, None if returns is None else _clip(returns, whole), inside, ends)
+    inner_lines = _inner_lines(newlines, None if returns is None else clip(returns, whole), inside, ends)
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
     sizes = ends - starts
     blank = (sizes == 1) | ((sizes == 2) & (array[starts] == CR))
-    return _Records(starts, ends, _count_between(separators, ends) + 1, blank, inner_lines, quotes is not None)
+    return _Records(starts, ends, count_between(separators, ends) + 1, blank, inner_lines, quotes is not None)
 
 
 def _verify_quotes(quotes: Bits, inside: Bits, edges: Bits) -> None:
     """Refuse a quote that opens after text, or closes before text; an escaped quote closes and opens again."""
-    opens_late = quotes & inside & ~_after(edges, first=True)
-    closes_early = quotes & ~inside & ~_before(edges)
+    opens_late = quotes & inside & ~after(edges, first=True)
+    closes_early = quotes & ~inside & ~before(edges)
     if opens_late.any() or closes_early.any():
         raise IrregularText
 
@@ -217,82 +224,11 @@ def _inner_lines(newlines: Bits, returns: Bits | None, inside: Bits | None, ends
     """Count the line ends inside the quotes of each record; outside them, a CR must stand before an LF."""
     line_ends = newlines
     if returns is not None:
-        bare = returns & ~_before(newlines)
+        bare = returns & ~before(newlines)
         if bare.any() if inside is None else (bare & ~inside).any():
             raise IrregularText
         line_ends = newlines | bare
     if inside is None:
         return np.zeros(len(ends), np.int64)
-    quoted = _clip(line_ends & inside, int(ends[-1]))
-    return _count_between(quoted, ends) if quoted.any() else np.zeros(len(ends), np.int64)
-
-
-# Bitmaps: one bit a byte of text, 64 to a word, the first byte in the lowest bit.
-
-_ALL_ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-
-
-def _bits(mask: Mask) -> Bits:
-    packed = np.packbits(mask, bitorder="little")
-    words = np.zeros(-(-len(packed) // 8), np.uint64)
-    words.view(np.uint8)[: len(packed)] = packed
-    return words
-
-
-def _places(bits: Bits) -> Integers:
-    """Where the ones are: the lowest one of each word, then the next of those that have more."""
-    at: Integers = np.flatnonzero(bits != 0)
-    left, found = bits[at], []
-    while len(at):
-        lowest = left & (~left + np.uint64(1))
-        found.append(at * 64 + np.bitwise_count(lowest - np.uint64(1)))
-        left ^= lowest
-        more = left != 0
-        at, left = at[more], left[more]
-    return found[0] if len(found) == 1 else np.sort(np.concatenate([np.empty(0, np.int64), *found]))
-
-
-def _count_between(bits: Bits, ends: Integers) -> Integers:
-    """Count the ones before each end and after the one before it."""
-    upto = np.cumsum(np.bitwise_count(bits), dtype=np.int64)
-    last = ends - 1
-    word = last >> 6
-    beyond = np.bitwise_count((bits[word] >> (last & 63).astype(np.uint64)) >> np.uint64(1))
-    counts: Integers = np.diff(upto[word] - beyond, prepend=0)
-    return counts
-
-
-def _clip(bits: Bits, count: int) -> Bits:
-    """Clear the bits from ``count`` on."""
-    clipped = bits.copy()
-    word, bit = divmod(count, 64)
-    clipped[word + 1 :] = 0
-    if word < len(clipped):
-        clipped[word] &= np.uint64((1 << bit) - 1)
-    return clipped
-
-
-def _after(bits: Bits, *, first: bool) -> Bits:
-    """Move each bit to the next byte; the first byte gets ``first``."""
-    moved: Bits = bits << np.uint64(1)
-    moved[1:] |= bits[:-1] >> np.uint64(63)
-    moved[0] |= np.uint64(first)
-    return moved
-
-
-def _before(bits: Bits) -> Bits:
-    """Move each bit to the byte before it."""
-    moved: Bits = bits >> np.uint64(1)
-    moved[:-1] |= bits[1:] << np.uint64(63)
-    return moved
-
-
-def _running_xor(quotes: Bits) -> Bits:
-    """Ones from each opening quote to just before its closing quote."""
-    words, shifted = quotes.copy(), np.empty_like(quotes)
-    for shift in (1, 2, 4, 8, 16, 32):
-        np.left_shift(words, np.uint64(shift), out=shifted)
-        np.bitwise_xor(words, shifted, out=words)
-    open_after = np.bitwise_xor.accumulate(words >> np.uint64(63))
-    words[1:] ^= open_after[:-1] * _ALL_ONES
-    return words
+    quoted = clip(line_ends & inside, int(ends[-1]))
+    return count_between(quoted, ends) if quoted.any() else np.zeros(len(ends), np.int64)
