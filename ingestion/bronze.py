@@ -54,6 +54,11 @@ class Load:
     reason: str | None = None
     is_error: bool = False
 
+    @property
+    def place(self) -> str:
+        """File, and member if it is of an archive, for people."""
+        return f"{self.source_file}/{self.source_member}".rstrip("/")
+
 
 @dataclass
 class _Taken:
@@ -104,7 +109,8 @@ class BronzeLoader:
 
     def _record_unchanged(self, manifests: Iterable[Manifest], loads: Mapping[str, list[Load]]) -> list[Load]:
         rows = [self._row(one, load, {}) for one in manifests for load in loads.get(one.resource_id, ())]
-        self.ledger.replace_loads(rows, (), ())
+        if rows:
+            self.ledger.replace_loads(rows, (), ())
         return [load for of_one in loads.values() for load in of_one]
 
     def _load_later(self, look: Look, manifests: Sequence[Manifest]) -> list[Load]:
@@ -151,10 +157,11 @@ class BronzeLoader:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             taken = self._decode(look, manifest, folder)
+            parts = self._parts(look, taken, batch)
             try:
-                self._sink(look, taken, batch)
-            except pl.exceptions.PolarsError as error:
-                taken = self._refused(look, manifest, f"could not be read: {error}")
+                self._sink(batch, parts)  # it is now that most files are read to their end
+            except BaseException as error:
+                taken = self._refused(look, manifest, _told(error, manifest))
             taken.tables = [replace(found, frame=pl.LazyFrame()) for found in taken.tables]  # it may hold the rows
             return taken
         finally:
@@ -167,11 +174,7 @@ class BronzeLoader:
         except Refused as error:
             return self._refused(look, manifest, str(error), is_document=isinstance(error, NotATable))
         except BaseException as error:
-            if not _is_of_the_file(error):
-                raise
-            log.exception("decoder_crashed", resource_id=manifest.resource_id, file=manifest.file_name)
-            told = f"It could not be read: unexpected {type(error).__name__}: {error}. See the log."
-            return self._refused(look, manifest, told)
+            return self._refused(look, manifest, _told(error, manifest))
 
     def _refused(self, look: Look, manifest: Manifest, reason: str, *, is_document: bool = False) -> _Taken:
         """A resource of which nothing is taken."""
@@ -185,27 +188,24 @@ class BronzeLoader:
         seen = (manifest.resource_id, manifest.title, manifest.file_name)
         found = [Found(one.member or "", one.facts.get("kind", ""), one.columns) for one in taken.tables]
         names = look.names.assign(*seen, found)
-        return replace(taken, names=names, refused_name=look.names.of_refused(*seen))
+        return replace(taken, names=names, refused_name=look.names.of_refused(*seen, names))
 
-    def _sink(self, look: Look, taken: _Taken, batch: BronzeBatch) -> None:
-        """Write one resource's tables as parquet ready to enter their Iceberg tables, but for what those hold."""
-        declared = look.declared(taken.manifest)
-        expected = dict.fromkeys(declared.columns, "") if declared else {}
+    def _parts(self, look: Look, taken: _Taken, batch: BronzeBatch) -> list[Part]:
+        """Make the Iceberg tables of one resource ready, and say which rows they lack."""
+        declared, scope = look.declared(taken.manifest), look.scope(taken.manifest)
+        docs: dict[str, dict[str, str]] = {scope: dict.fromkeys(declared.columns, "")} if declared and scope else {}
+        named = list(zip(taken.names, taken.tables, strict=True))
+        for name, found in named:
+            docs.setdefault(name, {}).update(zip(found.columns, found.headers, strict=True))
+        for name, columns in docs.items():
+            batch.ensure(name, columns)
         loaded_at = utc_now()
-        scope = look.scope(taken.manifest)
-        headers: dict[str, dict[str, str]] = {scope: {**expected}} if scope else {}
-        for name, found in zip(taken.names, taken.tables, strict=True):
-            headers.setdefault(name, {}).update(zip(found.columns, found.headers, strict=True))
-        for name, docs in headers.items():
-            batch.ensure(name, docs)
-        absent = {name for name in taken.names if not batch.holds(name, taken.manifest.resource_id)}
-        parts = [
-            _with_lineage(name, taken.manifest, found, loaded_at)
-            for name, found in zip(taken.names, taken.tables, strict=True)
-            if name in absent
-        ]
+        taken.added = {name for name, _ in named if not batch.holds(name, taken.manifest.resource_id)}
+        return [_with_lineage(n, taken.manifest, found, loaded_at) for n, found in named if n in taken.added]
+
+    def _sink(self, batch: BronzeBatch, parts: Sequence[Part]) -> None:
+        """Write one resource as parquet ready to enter its Iceberg tables."""
         batch.add(parts)
-        taken.added = absent
 
     def _commit(self, look: Look, batch: BronzeBatch, taken: Sequence[_Taken]) -> list[Load]:
         files = batch.close()
@@ -299,13 +299,18 @@ def _decode_all(look: Look, manifest: Manifest, path: Path, folder: Path) -> _Ta
     return taken
 
 
-def _is_of_the_file(error: BaseException) -> bool:
-    """Whether an unexpected error is a decoder's, caused by the file; not a full disk, a lack of memory or Ctrl-C."""
-    if type(error).__name__ == "PanicException":  # what readers written in Rust raise, outside of Exception
-        return True
-    if isinstance(error, OSError):
-        return error.errno is None
-    return isinstance(error, Exception) and not isinstance(error, MemoryError)
+def _told(error: BaseException, manifest: Manifest) -> str:
+    """The reason for which a file is refused that a reader stumbled over; called while that is handled.
+
+    Whatever is not the file's fault is raised again: a full disk, a lack of memory, Ctrl-C.
+    """
+    is_of_reader = isinstance(error, Exception) and not isinstance(error, MemoryError)
+    is_panic = type(error).__name__ == "PanicException"  # of readers written in Rust, outside of Exception
+    if (isinstance(error, OSError) and error.errno is not None) or not (is_of_reader or is_panic):
+        raise error
+    log.exception("reader_crashed", resource_id=manifest.resource_id, file=manifest.file_name)
+    known = isinstance(error, pl.exceptions.PolarsError)
+    return f"It could not be read: {'' if known else f'unexpected {type(error).__name__}: '}{error}. See the log."
 
 
 def _with_lineage(name: str, manifest: Manifest, found: DecodedTable, loaded_at: datetime) -> Part:

@@ -190,11 +190,7 @@ class Syncer:
 
     def _load(self, feed: Feed, manifests: list[Manifest], result: FeedResult, on_progress: OnProgress) -> None:
         result.loads += self.loader.load(feed, manifests, on_progress)
-        result.errors += [
-            f"{load.source_file}{f'/{load.source_member}' if load.source_member else ''}: {load.reason}"
-            for load in result.loads
-            if load.is_error
-        ]
+        result.errors += [f"{load.place}: {load.reason}" for load in result.loads if load.is_error]
         on_progress(feed.feed, 1, 1)
 
     def _fail(

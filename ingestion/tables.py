@@ -112,10 +112,16 @@ class TableNames:
             names.append(name)
         return names
 
-    def of_refused(self, resource_id: str, title: str, file_name: str) -> str:
-        """Name the table a file would have filled, had it been read; nothing is claimed by it."""
-        last = self._last.get(resource_id)
-        return min(last) if last else self._full(next(_candidates(resource_id, title, file_name, "")))
+    def of_refused(self, resource_id: str, title: str, file_name: str, names: Sequence[str] = ()) -> str:
+        """Name the table that what was refused of a file would have filled, as far as can be told; it claims nothing.
+
+        Args:
+            names: tables that the rest of the file fills.
+        """
+        told = set(names) if names else self._last.get(resource_id, set())
+        if told and (len(told) == 1 or not names):
+            return min(told)
+        return self._full(next(_candidates(resource_id, title, file_name, "")))
 
     def _known(self, resource_id: str, one: Found, kind: str, columns: frozenset[str], *, is_alone: bool) -> str | None:
         """The table the same resource filled before, under this member's name or one that differs in a date only."""
