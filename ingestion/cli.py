@@ -64,7 +64,7 @@ def _sync_all(current: Run) -> list[FeedResult]:
     from catalog.terminal import progress_bar
     from ingestion.sync import Syncer
 
-    syncer = Syncer(current.settings, current.ledger, current.lakehouse, current.run_id)
+    syncer = Syncer(current.settings, current.ledger, current.lakehouse, current.run_id, registry=current.registry)
     with progress_bar() as on_progress:
         results = [syncer.sync(feed, current.extraction_date, on_progress) for feed in current.feeds]
     current.errors += [f"{result.feed}: {error}" for result in results for error in result.errors]
@@ -76,17 +76,6 @@ def _as_json(result: FeedResult) -> dict[str, Any]:
 
 
 def _print_results(results: list[FeedResult]) -> None:
-    from catalog.terminal import console, print_table, size
+    from ingestion.summary import print_results
 
-    pulled = [(r.feed, r.stored, r.unchanged, size(r.size_bytes), len(r.errors)) for r in results]
-    print_table(("feed", "files stored", "unchanged", "size", "errors"), pulled, title="Pulled into raw")
-    loaded = [
-        (x.table_name, f"{x.source_file}/{x.source_member}".rstrip("/"), x.status, x.rows_loaded, x.rows_rejected)
-        for r in results
-        for x in r.loads
-    ]
-    print_table(("bronze table", "from", "status", "rows", "rejects"), loaded, title="Loaded into bronze")
-    for result in results:
-        for error in result.errors:
-            console.print(f"[red]error[/red] {result.feed}: ", end="")
-            console.print(error, markup=False)
+    print_results(results)
