@@ -32,6 +32,7 @@ MAX_BYTES = 20 << 30  # of one file once decompressed, and of all that one publi
 MAX_RATIO, RATIO_FROM_BYTES = 1_000, 1 << 30  # beyond this size, a file may not have grown so much
 MAX_MEMBERS = 10_000
 MAX_DEPTH = 2
+MAX_DIRECTORY_BYTES = 64 << 20  # of the list of members of a ZIP archive: thousands of bytes a member
 MAX_LABEL_BYTES = 1 << 20  # of a long name, or of other words about a member, in a tar archive
 _CORRUPT = (
     OSError,
@@ -131,10 +132,23 @@ def _check_depth(source: Source, kind: str) -> None:
 
 def _open_zip(source: Source) -> zipfile.ZipFile:
     try:
+        if _directory_bytes(source.path) > MAX_DIRECTORY_BYTES:
+            raise Refused(f"The ZIP archive lists far more than {MAX_MEMBERS:,} files: it is not read.")
         return zipfile.ZipFile(source.path)
     except _CORRUPT as error:
         _raise_unless_corrupt(error)
         raise Refused(f"The ZIP archive is cut or corrupt: {error}. Download it again.") from error
+
+
+def _directory_bytes(path: Path) -> int:
+    """The size of a ZIP's list of members as its end tells it: the library takes a list of any size into memory."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (1 << 17)))
+        tail = file.read()
+    end, end64 = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
+    size = struct.unpack_from("<I", tail, end + 12)[0] if 0 <= end <= len(tail) - 16 else 0
+    has_end64 = size == 0xFFFFFFFF and 0 <= end64 <= len(tail) - 48
+    return int(struct.unpack_from("<Q", tail, end64 + 40)[0] if has_end64 else size)
 
 
 def _open_tar(source: Source) -> tarfile.TarFile:
