@@ -44,6 +44,7 @@ class Follows:
         self._by_key: dict[str, list[Feed]] = {}
         self._slugs: list[str] = []
         self._taken: set[str] = set()
+        self._added: dict[str, str] = {}
         self._find_id = find_id
         put_away = list(archived)
         self.archived = {feed.feed for feed in put_away}
@@ -59,6 +60,15 @@ class Follows:
             followers.append(feed)
             if not is_id(key) and len(followers) == 1:
                 self._slugs.append(key)
+
+    def note_added(self, dataset_id: str, name: str) -> None:
+        """Take a feed made for a dataset into account: names only, for there may be one for each of the portal's."""
+        self._added[dataset_id] = name
+        self._taken.add(name)
+
+    def added_for(self, dataset_id: str) -> str | None:
+        """The feed made for a dataset before, in this walk: pages that shift show a dataset twice."""
+        return self._added.get(dataset_id)
 
     def is_taken(self, name: str) -> bool:
         """Whether a feed or a domain has this name."""
@@ -148,6 +158,8 @@ class Discovery:
             return listed
 
     def _add(self, listed: Listed) -> Outcome:
+        if before := self._follows.added_for(listed.dataset.id):
+            return Outcome(listed, (before,))
         followers = self._follows.of(listed)
         names = self._names(followers)
         if followers and not self._leave_data_aside(followers, listed):
@@ -158,7 +170,7 @@ class Discovery:
             feed = make_feed(listed, name, leave_to)
             path = self.folder / f"{name}.yml"
             if write_new(path, feed_text(feed, listed.dataset.slug, self._settings.portal_url)):
-                self._follows.note(feed)
+                self._follows.note_added(listed.dataset.id, name)
                 return Outcome(listed, names, name)
             theirs = read_feed(path)  # written by another process since the registry was read
             self._follows.note(theirs)

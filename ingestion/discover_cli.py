@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_text
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -186,8 +186,9 @@ def _print_added(discovery: Discovery, outcomes: Iterable[Outcome], terms: Terms
         for outcome in outcomes:
             console.print(_line(outcome), no_wrap=True, overflow="ellipsis", crop=True)
     except OdhError:
-        _print_summary(discovery, terms)
-        console.print("Stopped before the end; the same command goes on, and adds nothing twice.")
+        if discovery.tally["found"]:
+            _print_summary(discovery, terms)
+            console.print("Stopped before the end; the same command goes on, and adds nothing twice.")
         raise
     _print_summary(discovery, terms)
     if discovery.tally["added"]:
@@ -222,10 +223,12 @@ def _stream_json(discovery: Discovery, outcomes: Iterable[Outcome]) -> None:
     """Print one object, dataset by dataset; an error on the way is in it, and still ends the command."""
     from catalog.errors import OdhError
 
+    rows = iter(outcomes)
+    first = next(rows, None)  # what fails before it leaves standard output empty, as everywhere
     failure: OdhError | None = None
     sys.stdout.write('{"datasets": [')
     try:
-        for number, outcome in enumerate(outcomes):
+        for number, outcome in enumerate(chain([first] if first else [], rows)):
             sys.stdout.write((", " if number else "") + json_text.dumps(_as_json(outcome), ensure_ascii=False))
     except OdhError as error:
         failure = error
