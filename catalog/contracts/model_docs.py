@@ -70,16 +70,17 @@ def _columns(contract: Contract) -> list[dict[str, str]]:
         for reading in read_columns(contract)
         for one in reading.columns
     ]
+    meaning = "Columns whose text is there but does not fit their type; the text is in ops.rejects."
+    found.append({"name": REJECTED, "description": meaning, "data_type": "varchar[]"})
     for name, meaning in LINEAGE.items():
         found.append({"name": name, "description": meaning, "data_type": LINEAGE_TYPES.get(name, "varchar")})
-    meaning = "Columns whose text is there but does not fit their type; the text is in ops.rejects."
-    return [*found, {"name": REJECTED, "description": meaning, "data_type": "varchar[]"}]
+    return found
 
 
 def _tests(feed: Feed, contract: Contract, points: Sequence[Reference]) -> list[dict[str, Any]]:
     bronze = {"bronze": f"source('{feed.feed}', '{contract.table}')"}
     readings = read_columns(contract)
-    misread = [one.misread_in_bronze for one in readings if one.misread_in_bronze]
+    misread = [" and ".join(one.misread_in_bronze) for one in readings if one.read]
     if contract.bad_values is BadValues.REJECT_ROW and misread:
         bronze["rejected_when"] = " or ".join(f"({one})" for one in misread)
     tests = [_test("reconciles_with_bronze", contract, "has_every_row_of_bronze", bronze)]
@@ -106,7 +107,7 @@ def _test(
 
 def _failures(reading: Reading) -> dict[str, str]:
     """SQL that counts what breaks each rule of a column in silver, by what is then to be told."""
-    column, value = reading.column, quoted(reading.value)
+    column, value = reading.column, quoted(reading.column.name)
     found = {}
     if not column.nullable:
         found[f"{column.name}: missing"] = f"count(*) filter (where {value} is null)"

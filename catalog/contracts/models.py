@@ -8,10 +8,10 @@ from collections.abc import Container, Iterator, Sequence
 from catalog.contracts.contract import Contract
 from catalog.contracts.model_docs import models_yaml
 from catalog.contracts.silver import (
-    GIVEN,
     LINEAGE,
     REJECTED,
     Reading,
+    SilverColumn,
     broken_rules,
     given,
     quote_text,
@@ -23,6 +23,8 @@ from catalog.feed import BadValues, Feed
 from catalog.settings import Settings
 
 TYPE, SCHEMA = "type", "schema"  # stages of a reject
+COMMA = ",\n        "
+INDENT, WIDTH = " " * 24, 120  # of the list of columns that did not read
 HEADER = """\
 {{#-
     Written from the contract {feed}/{part}.yml, which says what each column is: edit that file, not this one.
@@ -30,7 +32,7 @@ HEADER = """\
 -#}}
 """
 CONFIG = "{{{{ config(schema='silver', tags=['{domain}']) }}}}\n\n"
-TYPED = """\
+MODEL = """\
 with
 
 source as (
@@ -42,18 +44,17 @@ source as (
 typed as (
 
     select
-        {columns},
-        {lineage},
-        _row as {given}
-    from source as _row
+        {read}
+    from source
 
 ),
 
 final as (
 
     select
-        * exclude ({given}),
-        {rejected} as {name}
+        {columns},
+        {rejected} as {name},
+        {lineage}
     from typed
 
 )
@@ -141,17 +142,17 @@ def rejects_select(contract: Contract, relation: str, stages: Container[str] = (
         columns = "'' as stage, '' as column_name, '' as raw_text, '' as reason"
         return f"select {', '.join(lineage)}, {columns} from {relation} where false"
     structs = [
-        f"case when {when} then {{'stage': '{stage}', 'column_name': '{reading.column.name}',"
-        f" 'raw_text': {reading.text}, 'reason': {quote_text(reason)}}} end"
-        for reading, stage, reason, when in found
+        f"case when {when} then {{'stage': '{stage}', 'column_name': '{name}', 'raw_text': {quoted(name)},"
+        f" 'reason': {quote_text(reason)}}} end"
+        for name, stage, reason, when in found
     ]
     return f"""\
 with typed as (
-    select {", ".join(_named(contract))}, _row as {GIVEN}
-    from ({current_rows(relation)}) as _row
+    select {", ".join(_read(contract))}
+    from ({current_rows(relation)}) as source
 ),
 misfits as (
-    select {", ".join(f"{GIVEN}.{name}" for name in lineage)}, unnest([{", ".join(structs)}]) as misfit
+    select {", ".join(lineage)}, unnest([{", ".join(structs)}]) as misfit
     from typed
     where {" or ".join(f"({when})" for *_, when in found)}
 )
@@ -160,43 +161,54 @@ from misfits
 where misfit is not null"""
 
 
-def _misfits(contract: Contract) -> Iterator[tuple[Reading, str, str, str]]:
-    """All that a contract does not allow: column, stage, reason, and the condition on a row silver reads."""
+def _misfits(contract: Contract) -> Iterator[tuple[str, str, str, str]]:
+    """All that a contract does not allow: column, stage, reason, and the condition on a row and its values."""
     for one in read_columns(contract):
         name, kind = one.column.name, one.column.type.replace("_", " ")
-        if one.misread:
-            yield one, TYPE, f"column {name}: not {'an' if kind[0] in 'aeiou' else 'a'} {kind}", one.misread
-        for rule, breaks in broken_rules(one.column, quoted(one.value), given(one.text)).items():
-            yield one, SCHEMA, f"column {name}: {rule}", f"{quoted(one.value)} is not null and {breaks}"
+        if one.read:
+            article = "an" if kind[0] in "aeio" else "a"
+            yield name, TYPE, f"column {name}: not {article} {kind}", " and ".join(one.misread)
+        value = one.value if one.read else one.columns[0].value
+        for rule, breaks in broken_rules(one.column, value, given(quoted(name))).items():
+            yield name, SCHEMA, f"column {name}: {rule}", f"{value} is not null and {breaks}"
 
 
 def _typed(contract: Contract, rows: str, lineage: str) -> str:
     """The statement that makes silver of some rows of bronze."""
-    columns = ",\n        ".join(_named(contract))
-    return TYPED.format(
-        rows=rows, columns=columns, lineage=lineage, given=GIVEN, rejected=_rejected(contract), name=REJECTED
+    readings = read_columns(contract)
+    columns = (column for reading in readings for column in reading.columns)
+    return MODEL.format(
+        rows=rows,
+        read=COMMA.join(_read(contract)),
+        columns=COMMA.join(_named(column) for column in columns),
+        rejected=_rejected(readings),
+        name=REJECTED,
+        lineage=lineage,
     )
 
 
-def _named(contract: Contract) -> Iterator[str]:
-    """What silver selects from a row of bronze."""
-    for column in (column for reading in read_columns(contract) for column in reading.columns):
-        name = quoted(column.name)
-        yield name if column.value == name else f"{column.value} as {name}"
+def _read(contract: Contract) -> list[str]:
+    """What is selected of a row of bronze: all of it, and beside each text that may fail the value read from it."""
+    return ["*", *(f"{one.read} as {one.value}" for one in read_columns(contract) if one.read)]
 
 
-def _rejected(contract: Contract) -> str:
+def _named(column: SilverColumn) -> str:
+    name = quoted(column.name)
+    return name if column.value == name else f"{column.value} as {name}"
+
+
+def _rejected(readings: Sequence[Reading]) -> str:
     """SQL of the list of columns that did not read; no column's name has a comma."""
-    named = [f"case when {one.misread} then '{one.column.name}' end" for one in read_columns(contract) if one.misread]
+    named = [_case(one.misread, f"'{one.column.name}'") for one in readings if one.read]
     if not named:
         return "[]::varchar[]"
-    listed = ",\n                        ".join(["','", *named])
+    names = f",\n{INDENT}".join(["','", *named])
     return f"""\
 coalesce(
             string_split(
                 nullif(
                     concat_ws(
-                        {listed}
+                        {names}
                     ),
                     ''
                 ),
@@ -204,3 +216,12 @@ coalesce(
             ),
             []::varchar[]
         )"""
+
+
+def _case(conditions: Sequence[str], then: str) -> str:
+    """A case, on one line if it fits."""
+    line = f"case when {' and '.join(conditions)} then {then} end"
+    if len(INDENT) + len(line) < WIDTH:
+        return line
+    together = f"\n{INDENT}        and ".join(conditions)
+    return f"case\n{INDENT}    when\n{INDENT}        {together}\n{INDENT}        then {then}\n{INDENT}end"

@@ -25,7 +25,7 @@ LINEAGE = {
     "_loaded_at": "When the row entered bronze.",
 }
 REJECTED = "_rejected"
-GIVEN = "_given"  # the row as bronze has it, beside the row as silver has it; no published column begins with "_"
+READ = "_read_"  # prefix of a value beside the text it was read from; no published column begins with "_"
 EVERY_TEXT = ("{}", "fr_text({})")  # what reads whatever is there
 
 
@@ -34,7 +34,7 @@ class SilverColumn:
     """One column of a silver table."""
 
     name: str
-    value: str  # SQL over a bronze row
+    value: str  # SQL over a row of bronze and the values read from it
     stored: str
     description: str
 
@@ -45,39 +45,28 @@ class Reading:
 
     column: ColumnContract
     type: LogicalType
+    read: str | None  # SQL over a row of bronze of the value; None where no text can fail
     columns: Sequence[SilverColumn]  # the value, its parts, then the reason
 
     @property
     def value(self) -> str:
-        """Name of the column of the value, NULL when the text did not read."""
-        return self.columns[0].name
+        """Name of the value read, beside the texts of its row."""
+        return READ + self.column.name
 
     @property
-    def reason(self) -> str | None:
-        """Name of the column that keeps why a value is missing."""
-        return self.columns[-1].name if self.column.markers else None
+    def misread(self) -> list[str]:
+        """Conditions on a row of bronze and its values: a text is there, is no marker, and did not read."""
+        return self._misread(self.value) if self.read else []
 
     @property
-    def text(self) -> str:
-        """SQL, over a row that silver reads, of the text as bronze has it."""
-        return f"{GIVEN}.{quoted(self.column.name)}"
+    def misread_in_bronze(self) -> list[str]:
+        """The same conditions on a row of bronze alone."""
+        return self._misread(f"{self.read}") if self.read else []
 
-    @property
-    def misread(self) -> str | None:
-        """Condition on a row silver reads: a text is there, is no marker and did not read; None: that cannot be."""
-        if self.type.read in EVERY_TEXT:
-            return None
-        unmarked = f" and {quoted(self.reason)} is null" if self.reason else ""
-        return f"{quoted(self.value)} is null and {given(self.text)} is not null{unmarked}"
-
-    @property
-    def misread_in_bronze(self) -> str | None:
-        """The same condition on a row of bronze."""
-        if self.type.read in EVERY_TEXT:
-            return None
+    def _misread(self, value: str) -> list[str]:
         text = given(quoted(self.column.name))
-        unmarked = f" and {text} not in ({_listed(self.column.markers)})" if self.column.markers else ""
-        return f"{self.columns[0].value} is null and {text} is not null{unmarked}"
+        unmarked = [f"{text} not in ({listed(self.column.markers)})"] if self.column.markers else []
+        return [f"{value} is null", *(unmarked or [f"{text} is not null"])]
 
 
 def given(text: str) -> str:
@@ -92,25 +81,25 @@ def read_columns(contract: Contract) -> list[Reading]:
 
 
 def _read_column(column: ColumnContract, type_: LogicalType, taken: set[str]) -> Reading:
-    told = _told(column, type_)
-    found = [SilverColumn(column.name, _unmarked(column, type_.read), type_.stored, told)]
+    text = quoted(column.name)
+    value, told = _unmarked(column, type_.read), _told(column, type_)
+    may_fail = type_.read not in EVERY_TEXT
+    found = [SilverColumn(column.name, READ + column.name if may_fail else value, type_.stored, told)]
     for part, read in type_.parts.items():
-        name = _free_name(f"{column.name}_{part}", taken)
-        value = read.replace("{}", type_.read.replace("{}", quoted(column.name)))
-        found.append(SilverColumn(name, value, "double", f"{part.capitalize()} of {column.name}, in degrees (WGS84)."))
+        name, about = _free_name(f"{column.name}_{part}", taken), f"{part.capitalize()} of {column.name}"
+        found.append(SilverColumn(name, read.replace("{}", text), "double", f"{about}, in degrees (WGS84)."))
     if column.markers:
-        text = given(quoted(column.name))
-        value = f"case when {text} in ({_listed(column.markers)}) then {text} end"
+        reason = f"case when {given(text)} in ({listed(column.markers)}) then {given(text)} end"
         why = f"Why {column.name} is missing: {', '.join(column.markers)}; NULL where it is not."
-        found.append(SilverColumn(_free_name(f"{column.name}_reason", taken), value, "varchar", why))
-    return Reading(column, type_, found)
+        found.append(SilverColumn(_free_name(f"{column.name}_reason", taken), reason, "varchar", why))
+    return Reading(column, type_, value if may_fail else None, found)
 
 
 def _unmarked(column: ColumnContract, read: str) -> str:
     """What an expression reads in a column, unless its text says why there is no value."""
     text = quoted(column.name)
     value = read.replace("{}", text)
-    return f"case when {given(text)} not in ({_listed(column.markers)}) then {value} end" if column.markers else value
+    return f"case when {given(text)} not in ({listed(column.markers)}) then {value} end" if column.markers else value
 
 
 def _told(column: ColumnContract, type_: LogicalType) -> str:
@@ -138,7 +127,7 @@ def broken_rules(column: ColumnContract, value: str, text: str | None) -> dict[s
         read = ", ".join(type_.read.replace("{}", quote_text(one)) for one in column.values)
         differs = f"coalesce({value} not in ({read}), {value} is not null)"  # one allowed text may read as NULL
         found["not one of the values allowed"] = (
-            differs if text is None else f"{text} not in ({_listed(column.values)}) and {differs}"
+            differs if text is None else f"{text} not in ({listed(column.values)}) and {differs}"
         )
     if column.pattern and text is not None and is_checkable(column.pattern):
         found["not as the pattern has it"] = f"not regexp_full_match({text}, {quote_text(column.pattern)})"
@@ -179,7 +168,8 @@ def quote_text(text: str) -> str:
     return f"({literal})" if "' || '" in literal else literal
 
 
-def _listed(texts: Iterable[str]) -> str:
+def listed(texts: Iterable[str]) -> str:
+    """Strings of SQL, as IN takes them."""
     return ", ".join(quote_text(text) for text in texts)
 
 
