@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import structlog
 
 from catalog import releases
+from catalog.conformity import check_schemas
 from catalog.dbt import Dbt, DbtRun, Model
 from catalog.errors import BuildFailed
 from catalog.feed import Feed
+from catalog.generated import GeneratedSilver
 from catalog.iceberg import BRONZE, LAYERS, Lakehouse, field_ids
+from catalog.inputs import hash_folder, hash_project, pin_inputs
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
 from catalog.names import quote_identifier
@@ -74,6 +75,7 @@ class Builder:
     ) -> None:
         self.settings, self.registry, self.ledger, self.lakehouse = settings, registry, ledger, lakehouse
         self.run_id = run_id
+        self.silver = GeneratedSilver(settings, ledger, lakehouse)
         self.workspace = settings.lake.resolve() / "build" / run_id
         # dbt parses everything again when its database's path changes, so the path is a link that stays the same
         self.database = self.workspace.parent / "current" / "private.duckdb"
@@ -90,8 +92,10 @@ class Builder:
             for release_id in releases.finish_staged(self.ledger, self.lakehouse):
                 log.info("release_finished", release_id=release_id)
             self.released = releases.current_release(self.ledger)
-            inputs = self._inputs()
-            fingerprints = self._fingerprints(inputs)
+            self.project = hash_project(self.settings)
+            feeds_read = [feed for domain in self._with_upstream(wanted) for feed in self.registry.domains()[domain]]
+            self.inputs = pin_inputs(self.settings, self.ledger, self.lakehouse, feeds_read)
+            fingerprints = self._fingerprints(wanted)
             known = self.released.fingerprints if self.released else {}
             stale = [domain for domain in wanted if known.get(domain) != fingerprints[domain]]
             results = [DomainResult(domain, "unchanged") for domain in wanted if domain not in stale]
@@ -100,16 +104,11 @@ class Builder:
             if not stale:
                 return BuildResult(None, results)
             self._open_workspace()
-            self._open_private(stale)
-            runs = self._run_dbt(stale, on_progress)
-            built = {domain: run for domain, (run, _) in runs.items() if not run.errors}
-            with self._connect() as connection:
-                tables = {
-                    domain: [self._stage(connection, domain, model) for model in run.models]
-                    for domain, run in built.items()
-                }
-            results += [self._result(domain, *runs[domain], tables.get(domain, [])) for domain in stale]
-            published = self._release(tables, self._fingerprints(inputs, built), extraction_date)
+            results += (stopped := self._open_private(stale))
+            stale = [domain for domain in stale if domain not in {result.domain for result in stopped}]
+            runs, tables = self._build_and_stage(stale, on_progress)
+            results += [self._result(domain, runs[domain], tables.get(domain, [])) for domain in stale]
+            published = self._release(tables, self._fingerprints(wanted, tables), extraction_date)
             shutil.rmtree(self.workspace, ignore_errors=True)
             return BuildResult(published, results)
 
@@ -123,11 +122,13 @@ class Builder:
         known = self.released.fingerprints if self.released else {}
         for domain in domains:
             feeds = self.registry.domains()[domain]
-            pins = [self.lakehouse.pin(BRONZE, name) for feed in feeds for name in feed.bronze_names()]
-            before = {self.registry.feeds[needed].domain for feed in feeds for needed in feed.depends_on}
+            before = self._upstream(domain)
             missing = [reason for feed in feeds for reason in self.ledger.resources_never_loaded(feed.feed)]
             absent = sorted(name for name in before - set(known) if name in held or name not in domains)
-            if not any(pin and pin.snapshot_id for pin in pins):
+            unpinned = [self.inputs.held[feed.feed] for feed in feeds if feed.feed in self.inputs.held]
+            if unpinned:
+                held[domain] = DomainResult(domain, "waiting", "; ".join(unpinned))
+            elif not self.inputs.hold_rows(feeds):
                 reason = f"nothing is loaded yet; run: odh sync {' '.join(feed.feed for feed in feeds)}"
                 held[domain] = DomainResult(domain, "waiting", reason)
             elif absent:
@@ -138,29 +139,70 @@ class Builder:
 
     # One domain
 
-    def _run_dbt(self, domains: Sequence[str], on_progress: OnProgress) -> dict[str, tuple[DbtRun, float]]:
-        """Build and test each domain in the private file, and say how long each took in seconds.
+    def _build_and_stage(
+        self, domains: Sequence[str], on_progress: OnProgress
+    ) -> tuple[dict[str, DbtRun], dict[str, list[ReleasedTable]]]:
+        """Build and test domains, and stage the tables of those that passed.
+
+        A domain whose tables cannot be stored has failed after others may have read them: those are built again, from
+        its released tables.
+        """
+        runs: dict[str, DbtRun] = {}
+        tables: dict[str, list[ReleasedTable]] = {}
+        waiting = list(domains)
+        while waiting:
+            runs.update(self._run_dbt(waiting, on_progress))
+            failed: set[str] = set()
+            with self._connect() as connection:
+                for domain in waiting:
+                    if runs[domain].errors or failed & self._upstream(domain):
+                        continue
+                    try:
+                        tables[domain] = [self._stage(connection, domain, model) for model in runs[domain].models]
+                        for feed in self.registry.domains()[domain]:
+                            self.silver.record_rejects(connection, feed)
+                    except (BuildFailed, duckdb.Error) as error:
+                        runs[domain] = replace(runs[domain], errors=[str(error)])
+                        self._give_way(connection, domain, runs[domain])
+                        failed.add(domain)
+            waiting = [d for d in waiting if not runs[d].errors and d not in tables]
+        return runs, tables
+
+    def _run_dbt(self, domains: Sequence[str], on_progress: OnProgress) -> dict[str, DbtRun]:
+        """Build and test domains in the private file, those that do not read each other in one go.
 
         What a failed domain built makes way for its released tables, so that the domains after it can go on.
         """
-        runs: dict[str, tuple[DbtRun, float]] = {}
+        runs: dict[str, DbtRun] = {}
         with Dbt(self.settings, self.database, self.workspace) as dbt:
-            for domain in domains:
-                began = time.monotonic()
+            for level in self._levels(domains):
+                name = level[0] if len(level) == 1 else f"{len(level)} domains"
                 try:
-                    run = dbt.build(domain, partial(on_progress, domain))
+                    done = dbt.build(level, partial(on_progress, name))
                 except BuildFailed as error:
-                    run = DbtRun([], [], [str(error)])
-                runs[domain] = run, time.monotonic() - began
-                self._record_tests(domain, run)
-                if run.errors:
-                    log.error("domain_failed", domain=domain, reason=_reason(run))
+                    done = {domain: DbtRun([], [], [str(error)], 0.0) for domain in level}
+                runs.update(done)
+                for domain, run in done.items():
+                    self._record_tests(domain, run)
+                if failed := [domain for domain in level if done[domain].errors]:
                     dbt.close()
                     with self._connect() as connection:
-                        self._serve_released(connection, domain, run.models)
+                        for domain in failed:
+                            self._give_way(connection, domain, done[domain])
         return runs
 
-    def _result(self, domain: str, run: DbtRun, seconds: float, tables: Sequence[ReleasedTable]) -> DomainResult:
+    def _levels(self, domains: Sequence[str]) -> list[list[str]]:
+        """Domains, each in the first group after those of all the domains it reads."""
+        level: dict[str, int] = {}
+        for domain in domains:
+            level[domain] = 1 + max((level[before] for before in self._upstream(domain) if before in level), default=-1)
+        return [[d for d in domains if level[d] == number] for number in range(max(level.values(), default=-1) + 1)]
+
+    def _give_way(self, connection: duckdb.DuckDBPyConnection, domain: str, run: DbtRun) -> None:
+        log.error("domain_failed", domain=domain, reason=_reason(run))
+        self._serve_released(connection, domain, run.models)
+
+    def _result(self, domain: str, run: DbtRun, tables: Sequence[ReleasedTable]) -> DomainResult:
         counts = Counter(test.status for test in run.tests)
         return DomainResult(
             domain,
@@ -171,7 +213,7 @@ class Builder:
             counts["fail"] + counts["error"],
             len(tables),
             sum(not self._is_released(table) for table in tables),
-            seconds,
+            run.seconds,
         )
 
     def _record_tests(self, domain: str, run: DbtRun) -> None:
@@ -229,17 +271,23 @@ class Builder:
         link.unlink(missing_ok=True)
         link.symlink_to(self.workspace.name)
 
-    def _inputs(self) -> dict[str, list[str]]:
-        """What each domain is made from beside other domains: the dbt project and its bronze snapshots."""
-        project = _hash_folder(self.settings.dbt_project)
-        found: dict[str, list[str]] = {}
-        for domain, feeds in self.registry.domains().items():
-            pins = [self.lakehouse.pin(BRONZE, name) for feed in feeds for name in feed.bronze_names()]
-            found[domain] = [project, *(str(pin and pin.snapshot_id) for pin in pins)]
-        return found
+    def _upstream(self, domain: str) -> set[str]:
+        """The domains whose tables a domain's models may read."""
+        needed = {name for feed in self.registry.domains()[domain] for name in feed.depends_on}
+        return {self.registry.feeds[name].domain for name in needed} - {domain}
 
-    def _fingerprints(self, inputs: Mapping[str, list[str]], built: Container[str] | None = None) -> dict[str, str]:
-        """A hash of all that each domain is made from: its inputs and the domains before it.
+    def _with_upstream(self, domains: Iterable[str]) -> list[str]:
+        """Domains and all those before them, in order."""
+        found: set[str] = set()
+        reached = list(domains)
+        while reached:
+            if (domain := reached.pop()) not in found:
+                found.add(domain)
+                reached += self._upstream(domain)
+        return [domain for domain in self.registry.domains() if domain in found]
+
+    def _fingerprints(self, domains: Iterable[str], built: Container[str] | None = None) -> dict[str, str]:
+        """A hash of all that domains and those before them are made from.
 
         Args:
             built: domains this build made; a domain after one that failed was made from its released tables, and so
@@ -247,9 +295,13 @@ class Builder:
         """
         known = self.released.fingerprints if self.released else {}
         found: dict[str, str] = {}
-        for domain, feeds in self.registry.domains().items():
-            upstream = {self.registry.feeds[needed].domain for feed in feeds for needed in feed.depends_on} - {domain}
-            parts = [*inputs[domain], *(found[name] for name in sorted(upstream))]
+        for domain in self._with_upstream(domains):
+            parts = [self.project]
+            for feed in self.registry.domains()[domain]:
+                pins = self.inputs.pins.get(feed.feed, {})
+                parts += [f"{name} {pins[name].snapshot_id}" for name in sorted(pins)]
+                parts += [feed.bad_values, feed.drift, hash_folder(self.settings.contracts / feed.feed)]
+            parts += [found[name] for name in sorted(self._upstream(domain))]
             made = hashlib.sha256("\n".join(parts).encode()).hexdigest()
             found[domain] = made if built is None or domain in built else known.get(domain, "")
         return found
@@ -259,22 +311,40 @@ class Builder:
         prepare_connection(connection, self.settings)
         return connection
 
-    def _open_private(self, stale: Sequence[str]) -> None:
-        """Make the private file: bronze as views over pinned snapshots, and the released tables of other domains."""
+    def _open_private(self, stale: Sequence[str]) -> list[DomainResult]:
+        """Make the private file: bronze as views over pinned snapshots, and the released tables of other domains.
+
+        Returns:
+            the domains whose tables changed in a way that their feed says is to stop them.
+        """
+        stopped: list[DomainResult] = []
         with self._connect() as connection:
             for layer in LAYERS:
-                connection.execute(f"create schema {quote_identifier(layer)}")
-            for domain, feeds in self.registry.domains().items():
+                connection.execute(f"create schema if not exists {quote_identifier(layer)}")
+            for domain in self.registry.domains():
                 if domain not in stale:
                     self._serve_released(connection, domain, [])
-                    continue
-                for name, table in ((n, t) for feed in feeds for n, t in feed.bronze_names().items()):
-                    create_view(connection, BRONZE, name, scan_sql(self.lakehouse.pin_bronze(name, table.columns)))
+            for domain in stale:
+                try:
+                    for feed in self.registry.domains()[domain]:
+                        pins = self.inputs.pins[feed.feed]
+                        for name, pin in pins.items():
+                            create_view(connection, BRONZE, name, scan_sql(pin))
+                        self.silver.refresh(connection, feed, pins)
+                        check_schemas(connection, self.settings, self.ledger, self.lakehouse, feed.feed, pins)
+                except BuildFailed as error:
+                    stopped.append(DomainResult(domain, "failed", str(error)))
+                    self._serve_released(connection, domain, [])
+        return stopped
 
     def _serve_released(self, connection: duckdb.DuckDBPyConnection, domain: str, built: Iterable[Model]) -> None:
         """Put the current release's tables of a domain in the place of what was built."""
+        kinds = "select table_schema, table_name, table_type from information_schema.tables"
+        present = {(schema, name): kind for schema, name, kind in connection.execute(kinds).fetchall()}
         for model in built:
-            connection.execute(f"drop table if exists {quote_identifier(model.layer)}.{quote_identifier(model.name)}")
+            if kind := present.get((model.layer, model.name)):
+                relation = f"{quote_identifier(model.layer)}.{quote_identifier(model.name)}"
+                connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} {relation}")
         for table in self.released.tables if self.released else ():
             if table.domain == domain:
                 create_view(connection, table.pin.layer, table.pin.name, scan_sql(table.pin))
@@ -293,12 +363,3 @@ def _hash_content(connection: duckdb.DuckDBPyConnection, relation: str, schema: 
     rows, total, mixed = connection.execute(query).fetchone() or (0, None, None)
     text = f"{schema.to_string(show_field_metadata=False)}|{rows}|{total}|{mixed}"
     return int(rows), hashlib.sha256(text.encode()).hexdigest()
-
-
-def _hash_folder(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        if path.suffix in {".sql", ".yml", ".csv", ".py"} and inside.parts[0] not in {"target", "logs"}:
-            digest.update(f"{inside.as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from catalog.clock import utc_now
 from catalog.errors import BuildFailed
+from catalog.linked_project import link_project
 from catalog.settings import Settings
 
 PARSED = "partial_parse.msgpack"
@@ -58,6 +59,7 @@ class DbtRun:
     models: list[Model]
     tests: list[TestResult]
     errors: list[str]  # why the domain may not be published; empty when it may
+    seconds: float  # of work, by all threads
 
 
 class Dbt:
@@ -67,6 +69,7 @@ class Dbt:
         self.settings, self.database = settings, database
         self.project = settings.dbt_project.resolve()  # dbt runs there
         self.target, self.shelf = workspace / "target", workspace.parent
+        self.linked = self.shelf / "project"  # with the generated models; the same path for every build
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -81,22 +84,30 @@ class Dbt:
             self._process.communicate()
             self._process = None
 
-    def build(self, domain: str, on_result: OnResult) -> DbtRun:
-        """Run the models, seeds and data tests of one domain.
+    def build(self, domains: Sequence[str], on_result: OnResult) -> dict[str, DbtRun]:
+        """Run the models, seeds and data tests of some domains, none of which reads another's models.
+
+        What fails in one domain stops nothing of the others.
 
         Raises:
             BuildFailed: dbt could not be started at all.
         """
-        results_file = self.target / "run_results.json"
+        results_file, manifest_file = self.target / "run_results.json", self.target / "manifest.json"
         results_file.unlink(missing_ok=True)
-        selection = ["--select", f"tag:{domain}", "--indirect-selection", "buildable"]
+        selection = ["--select", *(f"tag:{domain}" for domain in domains), "--indirect-selection", "buildable"]
         messages = self._run(["build", *selection, "--exclude-resource-type", "unit_test"], on_result)
-        manifest_file = self.target / "manifest.json"  # there as soon as the project was parsed
+        if results_file.exists():
+            manifest = json.loads(manifest_file.read_text("utf-8"))
+            return _read_runs(manifest, json.loads(results_file.read_text("utf-8"))["results"], domains)
+        if self._process is None and len(domains) > 1:  # it died of one of them: each by itself tells of which
+            return {domain: self.build([domain], on_result)[domain] for domain in domains}
+        # the manifest is there as soon as the project was parsed
         manifest = json.loads(manifest_file.read_text("utf-8")) if manifest_file.exists() else {"nodes": {}}
-        if not results_file.exists():
-            said = " ".join(dict.fromkeys(messages)) or "it gave no reason"
-            return DbtRun(_models(manifest, domain), [], [f"dbt could not build domain {domain!r}: {said}"])
-        return _read_run(manifest, json.loads(results_file.read_text("utf-8"))["results"], domain)
+        said = " ".join(dict.fromkeys(messages)) or "it gave no reason"
+        return {
+            domain: DbtRun(_models(manifest, domain), [], [f"dbt could not build domain {domain!r}: {said}"], 0.0)
+            for domain in domains
+        }
 
     def _run(self, command: list[str], on_result: OnResult | None = None) -> list[str]:
         """Run one command to its end and return its error messages."""
@@ -106,7 +117,7 @@ class Dbt:
             if unreadable := self._run(["parse"]):
                 return unreadable
             self._keep_parse()
-        project, target = str(self.project), str(self.target)
+        project, target = str(self.linked), str(self.target)
         options = ["--project-dir", project, "--profiles-dir", project, "--target-path", target, "--log-path", target]
         asked, answers = self._process.stdin, self._process.stdout
         if asked is None or answers is None:
@@ -115,6 +126,7 @@ class Dbt:
             asked.write(json.dumps([*command, *options, "--quiet", "--log-level-file", "none"]) + "\n")
             asked.flush()
         except BrokenPipeError:
+            self.close()
             return ["its process ended"]
         for line in answers:
             answer = json.loads(line)
@@ -124,6 +136,7 @@ class Dbt:
                 messages.append(_first_words(error))
             elif on_result:
                 on_result(int(answer["done"]), int(answer["total"]))
+        self.close()
         return [*messages, "its process ended"]
 
     def _start(self) -> subprocess.Popen[str]:
@@ -137,6 +150,7 @@ class Dbt:
             "DO_NOT_TRACK": "1",
         }
         try:
+            link_project(self.project, self.settings.generated_models, self.linked)
             return subprocess.Popen(
                 [sys.executable, str(self.project / "runner.py")],
                 cwd=self.project,  # the profile names its plugins' folder from there
@@ -170,20 +184,42 @@ def _first_words(message: str, limit: int = 400) -> str:
     return words if len(words) <= limit else words[:limit] + "…"
 
 
-def _read_run(manifest: Mapping[str, Any], results: list[Mapping[str, Any]], domain: str) -> DbtRun:
+def _read_runs(
+    manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]], domains: Sequence[str]
+) -> dict[str, DbtRun]:
     nodes = {**manifest["nodes"], **manifest.get("unit_tests", {})}
+    mine: dict[str, list[Mapping[str, Any]]] = {domain: [] for domain in domains}
+    for found in results:
+        for domain in _domains_of(nodes, nodes[found["unique_id"]], mine.keys()):
+            mine[domain].append(found)
+    return {domain: _read_run(manifest, nodes, domain, mine[domain]) for domain in domains}
+
+
+def _domains_of(nodes: Mapping[str, Any], node: Mapping[str, Any], domains: Set[str]) -> Set[str]:
+    """The domains among some that a node belongs to; a test belongs where what it tests does."""
+    if own := domains & set(node["tags"]):
+        return own
+    tested = [node["attached_node"]] if node.get("attached_node") else node["depends_on"]["nodes"]
+    return domains & {tag for name in tested for tag in nodes.get(name, {}).get("tags", ())}
+
+
+def _read_run(
+    manifest: Mapping[str, Any], nodes: Mapping[str, Any], domain: str, results: Sequence[Mapping[str, Any]]
+) -> DbtRun:
     tests = [_test(nodes[found["unique_id"]], found) for found in results if _kind(found) == "test"]
     errors = [
         f"{found['unique_id'].split('.')[2]}: {_first_words(found.get('message') or found['status'])}"
         for found in results
         if found["status"] in ("error", "fail", "runtime error")
     ]
-    return DbtRun(_models(manifest, domain), tests, errors)
+    seconds = sum(float(found.get("execution_time") or 0) for found in results)
+    return DbtRun(_models(manifest, domain), tests, errors, seconds)
 
 
 def _models(manifest: Mapping[str, Any], domain: str) -> list[Model]:
     nodes = manifest["nodes"].values()
-    return [_model(node) for node in nodes if node["resource_type"] == "model" and domain in node["tags"]]
+    models = (node for node in nodes if node["resource_type"] == "model" and domain in node["tags"])
+    return [_model(node) for node in models if node["config"].get("materialized") != "ephemeral"]
 
 
 def _kind(result: Mapping[str, Any]) -> str:

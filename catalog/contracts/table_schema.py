@@ -17,10 +17,25 @@ import pyarrow as pa
 from frictionless import Field, Schema
 from frictionless.exception import FrictionlessException
 
+from catalog.contracts.contract import ColumnContract
 from catalog.errors import InvalidContract
 from catalog.names import quote_identifier, to_snake
 
 MAX_LINES = 10_000  # of one rule of one column that are kept one by one; the rest is counted
+TYPE_OF = {  # Table Schema's types in ours; what is not here is text
+    "integer": "integer",
+    "year": "integer",
+    "number": "decimal",
+    "boolean": "boolean",
+    "date": "date",
+    "datetime": "timestamp_utc",
+    "time": "time",
+    "yearmonth": "month",
+    "geopoint": "point_lon_lat",
+    "geojson": "json",
+    "object": "json",
+    "array": "json",
+}
 PLACE = ("_resource_id", "_extraction_date", "_source_file", "_source_member", "_source_line")
 
 
@@ -70,6 +85,10 @@ class TableSchema:
             raise InvalidContract(
                 f"{path}: no Table Schema: {error}. Correct it, or remove it to fetch it anew."
             ) from error
+
+    def contracts(self) -> list[ColumnContract]:
+        """What the schema says of each column it has a field for."""
+        return [_contract(column, field) for column, field in self.fields.items()]
 
     def violations(self, connection: duckdb.DuckDBPyConnection, relation: str) -> Iterator[Violation]:
         """Every value of a relation of text that breaks the schema, by column and line.
@@ -137,6 +156,16 @@ class TableSchema:
 
     def _told(self, rule: str, detail: str) -> str:
         return f"{self.name}: {detail if rule in detail else f'{rule}: {detail}'}"
+
+
+def _contract(column: str, field: Field) -> ColumnContract:
+    """A column as its field declares it; its rules are frictionless' to check, not the contract's."""
+    unzoned = field.type == "datetime" and field.format not in ("default", "any") and "%z" not in field.format
+    type_ = "timestamp" if unzoned else TYPE_OF.get(field.type, "text")
+    if field.type == "date" and field.format.find("%m") < field.format.find("%d") and field.format.startswith("%m"):
+        type_ = "date_month_first"
+    description = (field.description or field.title or "").strip()
+    return ColumnContract(name=column, header=field.name, type=type_, decided="schema", description=description)
 
 
 def _bounded(

@@ -47,6 +47,18 @@ def violations(tmp_path: Path, *rows: tuple[str, ...], **descriptor: Any) -> lis
     return [(v.source_line, v.column_name, v.raw_text, v.reason) for v in found]
 
 
+def test_types_are_taken_from_the_fields(tmp_path: Path) -> None:
+    schema = TableSchema.read(tmp_path, write(tmp_path), COLUMNS)
+    assert {c.name: (c.type, c.decided) for c in schema.contracts()} == {
+        "code_insee": ("text", "schema"),
+        "nb_places": ("integer", "schema"),
+        "ouvert": ("boolean", "schema"),
+        "date_maj": ("date", "schema"),
+        "id": ("text", "schema"),
+        "nature": ("text", "schema"),
+    }
+
+
 def test_rows_that_keep_every_rule_give_nothing(tmp_path: Path) -> None:
     assert violations(tmp_path, GOOD, ("2A004", "", "non", "", "b", "voirie")) == []
 

@@ -1,0 +1,137 @@
+"""Silver of tables nobody wrote a model for: their contracts are held against the rows, their models written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import duckdb
+
+from catalog.clock import utc_now
+from catalog.conformity import declared_columns
+from catalog.contracts.adopt import has_handwritten_model
+from catalog.contracts.contract import Contract, Profile
+from catalog.contracts.decide import Proposal, TypeChange, decide_columns
+from catalog.contracts.models import current_rows, rejects_select, write_models
+from catalog.contracts.store import read_contracts, write_contract
+from catalog.errors import BuildFailed
+from catalog.feed import Drift, Feed
+from catalog.iceberg import BRONZE, LINEAGE, Lakehouse, Pin
+from catalog.ledger import Ledger
+from catalog.names import quote_identifier
+from catalog.settings import Settings
+
+HELD_ROWS = 1_000_000  # a table up to this size is copied once instead of being planned from Iceberg for every question
+STAGES = ("type",)
+
+
+class GeneratedSilver:
+    """The generated part of a warehouse, over the private file of one build."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, lakehouse: Lakehouse) -> None:
+        self.settings, self.ledger, self.lakehouse = settings, ledger, lakehouse
+        self.contracts: dict[str, list[Contract]] = {}  # by feed
+
+    def refresh(self, connection: duckdb.DuckDBPyConnection, feed: Feed, pins: Mapping[str, Pin]) -> None:
+        """Hold the contracts of a feed's tables against their rows, and write its models.
+
+        Args:
+            connection: to a database whose schema ``bronze`` shows the tables as they are pinned.
+
+        Raises:
+            BuildFailed: a type no longer fits, and the feed says that this stops it.
+        """
+        known = read_contracts(self.settings, feed.feed)
+        contracts = []
+        for name, pin in sorted(pins.items()):
+            if pin.snapshot_id is None or has_handwritten_model(self.settings, name):
+                continue
+            contract = known.get(name)
+            if contract is None or contract.profile.snapshot != str(pin.snapshot_id):
+                contract = self._hold_against_rows(connection, feed, name, pin, contract)
+                write_contract(self.settings, contract)
+            contracts.append(contract)
+        write_models(self.settings, feed, contracts)
+        self.contracts[feed.feed] = contracts
+
+    def record_rejects(self, connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
+        """Keep every value that does not fit its column, by line, in the ledger."""
+        for contract in self.contracts.get(feed.feed, ()):
+            found = connection.execute(rejects_select(contract, _bronze(contract.table)))
+            self.ledger.replace_rejects(contract.model, STAGES, _as_rejects(found, contract))
+
+    def _hold_against_rows(
+        self, connection: duckdb.DuckDBPyConnection, feed: Feed, name: str, pin: Pin, known: Contract | None
+    ) -> Contract:
+        rows = f"({current_rows(_bronze(name))}) as current_rows"
+        if self.lakehouse.totals(pin)["rows"] <= HELD_ROWS:
+            connection.execute(f"create or replace temp table odh_rows as from {rows}")
+            rows = "odh_rows"
+        headers = {column: doc for column, doc in self.lakehouse.describe(pin)[1].items() if column not in LINEAGE}
+        before = {column.name: column for column in (known.columns if known else ())}
+        for column in declared_columns(self.settings, self.ledger, name, headers):
+            if column.name not in before or before[column.name].decided != "hand":
+                before[column.name] = column
+        proposal = decide_columns(
+            connection, rows, headers, list(before.values()), may_retype=feed.drift is not Drift.WARN
+        )
+        if proposal.changes and feed.drift is Drift.STOP:
+            told = "; ".join(f"{c.column} was {c.before} and is {c.after} ({c.detail})" for c in proposal.changes[:3])
+            raise BuildFailed(f"{name}: {told}. The feed says drift: stop; correct the contract, or the feed.")
+        if known:
+            self.ledger.record_changes(list(self._changes(connection, rows, feed, known, proposal)))
+        connection.execute("drop table if exists odh_rows")
+        return Contract(
+            feed=feed.feed,
+            domain=feed.domain,
+            table=name,
+            description=known.description if known else _description(feed, name),
+            bad_values=feed.bad_values,
+            columns=proposal.columns,
+            profile=Profile(snapshot=str(pin.snapshot_id), rows=proposal.rows, failing=proposal.failing),
+        )
+
+    def _changes(
+        self, connection: duckdb.DuckDBPyConnection, rows: str, feed: Feed, known: Contract, proposal: Proposal
+    ) -> Iterator[dict[str, Any]]:
+        for change in proposal.changes:
+            resource_id, day, member = self._blame(connection, rows, known, change)
+            yield {
+                "feed": feed.feed,
+                "table_name": known.table,
+                "resource_id": resource_id,
+                "extraction_date": day,
+                "source_member": member or "",
+                "column_name": change.column,
+                "change": "retyped",
+                "class": "breaking",
+                "detail": f"{change.before} → {change.after}: {change.detail}",
+                "detected_at": utc_now(),
+            }
+
+    def _blame(self, connection: duckdb.DuckDBPyConnection, rows: str, known: Contract, change: TypeChange) -> Any:
+        """The extraction that brought most of the values that no longer fit."""
+        one = known.model_copy(update={"columns": [c for c in known.columns if c.name == change.column]})
+        failing = rejects_select(one, rows)
+        query = f"select _resource_id, _extraction_date, _source_member from ({failing}) as failing"
+        found = connection.execute(f"{query} group by all order by count(*) desc, all limit 1").fetchone()
+        newest = "select _resource_id, _extraction_date, _source_member"
+        return found or connection.execute(f"{newest} from {rows} order by _extraction_date desc limit 1").fetchone()
+
+
+def _as_rejects(found: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[dict[str, Any]]:
+    names = [column[0].removeprefix("_") for column in found.description or []]
+    while batch := found.fetchmany(10_000):
+        for row in batch:
+            reject = dict(zip(names, row, strict=True))
+            reject["source_member"] = reject["source_member"] or ""
+            yield {**reject, "feed": contract.feed, "table_name": contract.model, "stage": "type"}
+
+
+def _description(feed: Feed, table: str) -> str:
+    declared = feed.bronze_names().get(table)
+    return declared.description if declared else f"{feed.title}: {table.partition('__')[2].replace('_', ' ')}."
+
+
+def _bronze(table: str) -> str:
+    return f"{quote_identifier(BRONZE)}.{quote_identifier(table)}"

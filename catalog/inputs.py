@@ -1,0 +1,78 @@
+"""What a build is made from: bronze tables pinned once, feed by feed, while no sync of that feed is at work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catalog.errors import LakeBusy
+from catalog.feed import Feed
+from catalog.iceberg import Lakehouse, Pin
+from catalog.ledger import Ledger
+from catalog.locks import exclusive
+from catalog.settings import Settings
+
+CODE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Bronze as one build sees it; a feed stands in ``pins`` or in ``held``, with why it could not be pinned."""
+
+    pins: Mapping[str, Mapping[str, Pin]] = field(default_factory=dict)  # feed → bronze table → pin
+    held: Mapping[str, str] = field(default_factory=dict)
+
+    def hold_rows(self, feeds: Iterable[Feed]) -> bool:
+        """Whether any table of some feeds was ever written."""
+        return any(pin.snapshot_id for feed in feeds for pin in self.pins.get(feed.feed, {}).values())
+
+
+def pin_inputs(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, feeds: Iterable[Feed]) -> Inputs:
+    """Pin every bronze table of some feeds, each feed's tables as one finished sync left them.
+
+    A sync commits table after table: pinned in between, a warehouse would join a new table to an old one.
+    """
+    pins: dict[str, dict[str, Pin]] = {}
+    held: dict[str, str] = {}
+    for feed in feeds:
+        try:
+            with exclusive(settings, ledger, f"feed-{feed.feed}"):
+                if ledger.has_unfinished_loads(feed.feed):
+                    held[feed.feed] = f"the last sync of {feed.feed} did not end; run: odh sync {feed.feed}"
+                    continue
+                pins[feed.feed] = _pin_feed(ledger, lakehouse, feed)
+        except LakeBusy:
+            held[feed.feed] = f"{feed.feed} is being synced; build again when that has ended"
+    return Inputs(pins, held)
+
+
+def _pin_feed(ledger: Ledger, lakehouse: Lakehouse, feed: Feed) -> dict[str, Pin]:
+    """Declared tables are made if need be, so that models find their columns; those found in files are there."""
+    declared = {name: lakehouse.pin_bronze(name, table.columns) for name, table in feed.bronze_names().items()}
+    found = {name: lakehouse.pin_bronze(name, ()) for name in ledger.bronze_tables_of(feed.feed)}
+    return {**found, **declared}
+
+
+def hash_project(settings: Settings) -> str:
+    """A hash of the code that turns bronze into silver and gold: the dbt project, and what types and models are."""
+    digest = hashlib.sha256()
+    for folder in (settings.dbt_project, CODE / "contracts"):
+        _add_folder(digest, folder)
+    digest.update((CODE / "functions.sql").read_bytes())
+    return digest.hexdigest()
+
+
+def hash_folder(folder: Path) -> str:
+    """A hash of the contracts of a feed, as people may have edited them."""
+    digest = hashlib.sha256()
+    _add_folder(digest, folder)
+    return digest.hexdigest()
+
+
+def _add_folder(digest: hashlib._Hash, folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.suffix in {".sql", ".yml", ".csv", ".py"} and inside.parts[0] not in {"target", "logs"}:
+            digest.update(f"{inside.as_posix()}\0".encode() + path.read_bytes())
