@@ -25,6 +25,7 @@ from ingestion.decode.shapefile import decode_shapefile
 from ingestion.decode.table import DecodedTable, RefusedMember, RejectedRow, Source
 from ingestion.decode.text import open_text
 from ingestion.decode.workbook import decode_workbook
+from ingestion.decode.xml_records import decode_xml
 
 __all__ = ["DecodedTable", "RefusedMember", "RejectedRow", "decode"]
 
@@ -130,6 +131,8 @@ def _decode_members(source: Source, kind: str) -> Decoded:
 def _decode_text(source: Source) -> Decoded:
     text = open_text(source)
     document = kinds.kind_of_text(text.head(_HEAD_BYTES))
+    if document == kinds.XML:
+        return decode_xml(source, text)
     if document:
         raise unread(document)
     if kinds.may_be_json(text.head(_HEAD_BYTES)):

@@ -13,6 +13,7 @@ ZIP, TAR, TEXT = "zip", "tar", "text"
 COMPRESSIONS = (GZIP, BZ2, XZ, ZSTD)
 PARQUET, ARROW, ORC = "parquet file", "Arrow file", "ORC file"
 SHAPEFILE, DBF = "shapefile", "dbf table"
+XML = "XML document"
 OLE, XLSX, OPENDOCUMENT = "xls workbook or old Office document", "xlsx workbook", "ods or other OpenDocument file"
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -48,7 +49,7 @@ _TEXT_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"<(!doctype\s+html|html|head|body)\b", re.I), "HTML page"),
     (re.compile(r"(<!--.*?-->\s*)?<(!doctype\s+html|html)\b", re.I | re.S), "HTML page"),
     (re.compile(r"<\?xml[^>]*>\s*(<!--.*?-->\s*)*(<!doctype\s+html|<html)\b", re.I | re.S), "HTML page"),
-    (re.compile(r"<(\?xml\b|!--|!DOCTYPE\b|[A-Za-z_][\w.-]*(:[\w.-]+)?(\s+[\w:.-]+\s*=|\s*/?>\s*<))"), "XML document"),
+    (re.compile(r"<(\?xml\b|!--|!DOCTYPE\b|[A-Za-z_][\w.-]*(:[\w.-]+)?(\s+[\w:.-]+\s*=|\s*/?>\s*<))"), XML),
     (re.compile(r"BEGIN:V(CALENDAR|CARD)\b"), "calendar or address card"),
     (re.compile(r"@(prefix|base)\s"), "RDF document (Turtle)"),
     (re.compile(r'(PROJCS|GEOGCS|PROJCRS|GEOGCRS)\["'), "map projection (part of a shapefile)"),

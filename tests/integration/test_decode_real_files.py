@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import hashlib
 import json
 import zipfile
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
@@ -172,3 +175,41 @@ def test_any_bytes_of_an_xls_are_read_or_refused(changes: list[tuple[float, byte
     with suppress(Refused):
         for one in decode(path, file_name=path.name, declared_format=None, scratch=tmp_path / "scratch"):
             assert not isinstance(one, DecodedTable) or one.frame.collect().height == one.rows
+
+
+@pytest.mark.parametrize("entry", [e for e in entries() if e["kind"] == "xml"], ids=case_id)
+def test_xml_file_gives_every_element_of_the_independent_reading(entry: Entry, tmp_path: Path) -> None:
+    path = DATA / "datasets" / entry["file"]
+    found = list(decode(path, file_name=path.name, declared_format=None, scratch=tmp_path))
+    by_member = {one.member: one for one in found if isinstance(one, DecodedTable)}
+    notes = dict(note.split(": ", 1) for note in entry["notes"] if ": " in note)
+    counts = ast.literal_eval(notes["inside it"])
+    main = by_member.pop(entry["member"])
+
+    assert len(by_member) + 1 == len(found)
+    assert (main.rows, main.facts["element"]) == (entry["records"], notes["main element"])
+    assert main.facts["encoding"] == entry["encoding"]
+    rows = {str(name).removeprefix(f"{entry['member']}/"): table.rows for name, table in by_member.items()}
+    assert rows == {name: counts[name] for name in rows}
+    assert set(counts) - set(rows) == {"adresse", "ville", "horaires", "services"}  # once in each: columns
+    assert texts_of(ElementTree.fromstring(content(entry))) == sum(
+        (cells_of(table) for table in (main, *by_member.values())), Counter()
+    )
+
+
+def texts_of(root: ElementTree.Element) -> Counter[str]:
+    """Every attribute and every text of a document, but white space between elements."""
+    texts: Counter[str] = Counter()
+    for element in root.iter():
+        texts.update(value for value in element.attrib.values() if value)
+        texts.update([element.text] if element.text and not (len(element) and element.text.isspace()) else [])
+    return texts
+
+
+def cells_of(table: DecodedTable) -> Counter[str]:
+    """Every cell of a table that holds something, but the links to the rows around."""
+    frame = table.frame.collect()
+    links = table.facts["element"].count("/") > 1
+    names = [name for name in table.columns if not (links and name.startswith(("pdv_", "jour_")))]
+    assert frame.null_count().sum_horizontal().item() == 0
+    return Counter(cell for name in names for cell in frame[name] if cell)
