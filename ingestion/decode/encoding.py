@@ -271,7 +271,7 @@ def _transcode_single_byte(name: str, block: bytes) -> bytes:
     if len(others) > len(block) >> _SPARSE:
         return codecs.charmap_decode(block, "strict", _MAPS[name])[0].encode()
     pieces, start = [], 0
-    for at in others:
+    for at in map(int, others):
         pieces += [block[start:at].decode("latin-1"), table[block[at]]]
         start = at + 1
     pieces.append(block[start:].decode("latin-1"))

@@ -1,0 +1,62 @@
+"""The table of docs/performance.md, from the results of `make bench-ingest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- bench-ingest: written by the command -->\n", "<!-- bench-ingest: end -->\n"
+TITLES = {"odh": "OpenDataHub", "duckdb": "DuckDB COPY", "pandas": "pandas", "dlt": "dlt (Arrow)"}
+
+
+def write_report(results: dict[str, Any], *, into_docs: bool) -> str:
+    """Give the report as Markdown, and put it into its place in the docs."""
+    text = _report(results)
+    if into_docs:
+        page = PAGE.read_text(encoding="utf-8")
+        before, rest = page.split(BEGIN)
+        PAGE.write_text(before + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
+    return text
+
+
+def _report(results: dict[str, Any]) -> str:
+    cases, machine = results["cases"], results["machine"]
+    titles = {
+        "utf-8": f"{results['rows']:,} x 20, utf-8",
+        "cp1252": f"{results['rows']:,} x 20, cp1252",
+        "small": f"{results['small_files']:,} files of {cases['small']['odh']['rows'] // results['small_files']} rows",
+    }
+    lines = [f"| seconds (peak MiB) | {' | '.join(TITLES.values())} |", "|---|" + "---:|" * len(TITLES)]
+    for case, title in titles.items():
+        cells = [f"{cases[case][name]['seconds']:.1f} ({cases[case][name]['peak_mib']:,})" for name in TITLES]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    lines += ["", "| goal | measured | |", "|---|---:|---|"]
+    lines += [f"| {goal} | {measured} | {'met' if met else '**missed**'} |" for goal, measured, met in _goals(results)]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    lines += [
+        "",
+        f"Medians of {len(cases['utf-8']['odh']['all_seconds'])}; {results['started_at'][:10]}, commit"
+        f" `{results['commit'][:12]}{results['commit'][40:]}`, {machine['cores']} cores of {machine['processor']},",
+        f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {versions}.",
+        f"Load average of the machine {machine['load_before']} before and {machine['load_after']} after.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _goals(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    cases = results["cases"]
+    seconds = {case: {name: one["seconds"] for name, one in by.items()} for case, by in cases.items()}
+    peak = {name: one["peak_mib"] for name, one in cases["utf-8"].items()}
+    wide, each = seconds["utf-8"], 1000 * seconds["small"]["odh"] / results["small_files"]
+    to_copy, to_utf8 = wide["odh"] / wide["duckdb"], seconds["cp1252"]["odh"] / wide["odh"]
+    to_pandas, to_dlt = wide["pandas"] / wide["odh"], wide["dlt"] / wide["odh"]
+    return [
+        ("at most 0.8 times the time of COPY, utf-8", f"{to_copy:.2f}", to_copy <= 0.8),
+        ("no more memory than COPY, utf-8", f"{peak['odh'] / peak['duckdb']:.2f}", peak["odh"] <= peak["duckdb"]),
+        ("at least 5 times as fast as pandas, utf-8", f"{to_pandas:.1f}", to_pandas >= 5),
+        ("at least 4 times as fast as dlt, utf-8", f"{to_dlt:.1f}", to_dlt >= 4),
+        ("cp1252 in at most 1.5 times the time of utf-8", f"{to_utf8:.2f}", to_utf8 <= 1.5),
+        ("at most 1.5 ms a small file", f"{each:.2f} ms", each <= 1.5),
+    ]
