@@ -165,7 +165,8 @@ create or replace macro fr_date_words(t) as
         || regexp_extract(t, '([0-9]{1,2})', 1) as date
     );
 
--- Year first, or day first, or in words. A time of midnight adds nothing to a day, and is left out.
+-- Year first, or day first, or in words. A time of midnight or an offset adds nothing to a day, and is left out:
+-- `2024-02-01T00:00:00+02:00`, `2024-02-01+02:00` (XML).
 create or replace macro fr_date(t) as
     coalesce(
         try_strptime(
@@ -175,9 +176,9 @@ create or replace macro fr_date(t) as
                     '(?:[0-9]{1,2}/[0-9]{1,2}/(?:[12][0-9]{3}|9999)|(?:[12][0-9]{3}|9999)-[0-9]{1,2}-[0-9]{1,2}'
                     || '|[0-9]{1,2}-[0-9]{1,2}-(?:[12][0-9]{3}|9999)|[0-9]{1,2}\.[0-9]{1,2}\.(?:[12][0-9]{3}|9999)'
                     || '|(?:[12][0-9]{3}|9999)/[0-9]{1,2}/[0-9]{1,2})'
-                    || '(?:[T ]0?0:00(?::00(?:[.,]0+)?)?)?'
+                    || '(?:[T ]0?0:00(?::00(?:[.,]0+)?)?(?:Z|[+-][01][0-9](?::?00)?)?|Z|[+-][01][0-9]:00)?'
                 ),
-                '[T ].*$', ''
+                '[T ].*$|Z$|[+-][0-9]{2}:00$', ''
             ),
             ['%d/%m/%Y', '%Y-%m-%d', '%d-%m-%Y', '%Y/%m/%d', '%d.%m.%Y']
         )::date,
@@ -446,12 +447,12 @@ create or replace macro fr_naf(t) as fr_match(t, '(?:0[1-9]|[1-9][0-9])\.?[0-9]{
 -- Commune: the département, 2A and 2B in Corsica, and a number; five characters, overseas too (Insee, COG).
 create or replace macro fr_commune_code(t) as
     fr_match(t, '(?:0[1-9]|1[0-9]|2[1-9AB]|[3-8][0-9]|9[0-5])[0-9]{3}|97[1-8][0-9]{2}|98[4-9][0-9]{2}');
--- Département: two characters, three overseas (Insee, COG).
+-- Département: two characters, three overseas (Insee, COG); 20 was Corsica until 1976.
 create or replace macro fr_departement_code(t) as
-    fr_match(t, '0[1-9]|1[0-9]|2[1-9AB]|[3-8][0-9]|9[0-5]|97[1-8]|98[4-9]');
--- Région: the 18 of 2016, and the 21 metropolitan ones before that are no more (Insee, COG).
+    fr_match(t, '0[1-9]|1[0-9]|2[0-9AB]|[3-8][0-9]|9[0-5]|97[1-8]|98[4-9]');
+-- Région: the 18 of 2016, the metropolitan ones before, and the collectivities of overseas (Insee, COG).
 create or replace macro fr_region_code(t) as
-    fr_match(t, '0[1-46]|11|2[1-8]|3[12]|4[1-4]|5[2-4]|7[2-6]|8[234]|9[134]');
+    fr_match(t, '0[1-46]|11|2[1-8]|3[12]|4[1-4]|5[2-4]|7[2-6]|8[234]|9[134]|97[578]|98[4-9]');
 -- Postal code: five digits, from 01000 to 98999 (La Poste, norme AFNOR XPZ 10-011).
 create or replace macro fr_postal_code(t) as fr_match(t, '0[1-9][0-9]{3}|[1-8][0-9]{4}|9[0-8][0-9]{3}');
 -- Telephone: ten digits from 0, or nine after +33 or 0033 (Arcep, plan national de numérotation), as written.

@@ -12,8 +12,18 @@ import duckdb
 
 from catalog.contracts.contract import ColumnContract
 from catalog.contracts.evidence import Evidence, gather
-from catalog.contracts.headers import says_key, says_type
-from catalog.contracts.rules import LEAST_FITTING, NO_VALUE, ONE_VALUE, PARTNERS, TEXT, Decision, decide_type, most_fit
+from catalog.contracts.headers import said_unit, says_key, says_type
+from catalog.contracts.rules import (
+    LEAST_FITTING,
+    LEAST_SHARE,
+    NO_VALUE,
+    ONE_VALUE,
+    PARTNERS,
+    TEXT,
+    Decision,
+    decide_type,
+    fits,
+)
 from catalog.contracts.types import TYPES
 from catalog.names import quote_identifier
 
@@ -110,8 +120,7 @@ def _is_open(column: ColumnContract) -> bool:
 def _still_fits(column: ColumnContract, evidence: Evidence) -> bool:
     if column.type == TEXT:
         return column.note not in _UNDECIDED or not evidence.values
-    fitting = evidence.fits.get(column.type, 0)
-    return fitting == evidence.values or most_fit(fitting, evidence.values)
+    return fits(TYPES[column.type], evidence)
 
 
 def _paired(headers: Mapping[str, str], found: Mapping[str, Evidence]) -> set[str]:
@@ -121,7 +130,7 @@ def _paired(headers: Mapping[str, str], found: Mapping[str, Evidence]) -> set[st
         for type_ in PARTNERS
         for name, evidence in found.items()
         if evidence.values and says_type(headers[name], TYPES[type_])
-        if most_fit(evidence.fits.get(type_, 0), evidence.values) or evidence.fits.get(type_) == evidence.values
+        if fits(TYPES[type_], evidence)
     }
 
 
@@ -136,7 +145,7 @@ def _contract(
         name=name,
         header=header,
         type=type_.name,
-        unit=type_.unit,
+        unit=type_.unit or (said_unit(header) if type_.is_number else None),
         markers=_markers(type_.name, evidence, before.markers if before else ()),
         description=before.description if before else "",
         note=decision.note,
@@ -152,12 +161,12 @@ def _markers(type_: str, evidence: Evidence, before: Sequence[str] = ()) -> list
 
 
 def _is_foreign(marker: str, evidence: Evidence) -> bool:
-    """Whether a marker is unlike the other texts: `NA` is a country among codes of letters, and a gap among names."""
+    """Whether a marker is unlike the other texts: `NA` is a country among letters, and a gap among digits."""
     if not marker.isalpha():
-        return not marker[:1].isalpha() or len(marker) <= 4
-    if len(marker) > 3:
-        return marker.lower() in ("null", "none")
-    return evidence.signals.get("short_words", 0) <= evidence.values * 0.01
+        return not marker[0].isalpha() or len(marker) <= 4  # `-`, `#N/A`, `n.d.`; `non renseigné` may be a category
+    if marker.lower() in ("null", "none", "nan") and not (marker.istitle() and marker != "None"):
+        return True
+    return len(marker) <= 3 and evidence.signals.get("letters", 0) <= evidence.values * (1 - LEAST_SHARE)
 
 
 def _with_markers(column: ColumnContract, evidence: Evidence | None) -> ColumnContract:
@@ -226,10 +235,10 @@ def _with_key(
     found: Mapping[str, Evidence],
     known: Mapping[str, ColumnContract],
 ) -> list[ColumnContract]:
-    """The columns of a new table, the first one that names its rows marked as unique and never missing."""
+    """The columns of a new table, the one that names its rows marked as unique and never missing."""
     if known:
         return columns
-    for place, column in enumerate(columns):
+    for place, column in enumerate(columns[:3]):  # a key comes first; a code further on names something else
         evidence = found.get(column.name)
         is_key = says_key(column.header) or TYPES[column.type].is_identifier
         if evidence is None or not is_key or evidence.values != evidence.rows or evidence.rows < LEAST_FITTING:

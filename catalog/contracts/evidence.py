@@ -24,9 +24,10 @@ SHOWN_VALUES = 30
 # What else the values show: conditions on a value ``{}``, and what all of them have in common.
 SIGNALS = {
     "leading_zeros": "regexp_full_match({}, '0[0-9]+')",
-    "code_like": "regexp_full_match({}, '[0-9]+[A-Za-z][0-9A-Za-z]*|[A-Za-z]+[0-9][0-9A-Za-z]*')",
+    "code_like": "regexp_full_match({}, '[0-9]+[A-Za-z][0-9A-Za-z]*|[A-Za-z]+[0-9][0-9A-Za-z]*|[A-Za-z]')",
     "digits": "regexp_full_match({}, '[0-9]+')",
-    "short_words": "regexp_full_match({}, '[A-Za-z]{1,3}')",
+    "letters": "regexp_matches({}, '[A-Za-z]')",
+    "beyond_a_day": "regexp_full_match({}, '(2[4-9]|[3-9][0-9]|[0-9]{3,}):[0-5][0-9](:[0-5][0-9])?')",
     "any_date": "coalesce(fr_date({}), fr_date_month_first({})) is not null",
     "any_timestamp": "coalesce(fr_timestamp({}), fr_timestamp_month_first({})) is not null",
     "brackets": "starts_with({}, '[')",
@@ -39,13 +40,14 @@ _SIGNALS_OF = {  # the signals that a type, if it may be, is judged with
     "decimal": ("leading_zeros", "code_like"),
     "decimal_point_thousands": ("leading_zeros", "code_like"),
     "decimal_comma_thousands": ("leading_zeros", "code_like"),
+    "time": ("beyond_a_day",),
     "date": ("any_date",),
     "date_month_first": ("any_date",),
     "timestamp": ("any_timestamp",),
     "timestamp_month_first": ("any_timestamp",),
     "point_lat_lon": ("brackets", "france_lat_lon", "france_lon_lat"),
     "point_lon_lat": ("brackets", "france_lat_lon", "france_lon_lat"),
-    "text": ("short_words",),
+    "text": ("letters",),
 }
 
 

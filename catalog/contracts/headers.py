@@ -17,10 +17,11 @@ _QUANTITY = re.compile(
 )
 _CODE = re.compile(
     r"\b(code|codes|cod|id|ids|identifiant\w*|identifier|numero|num|cle|clef|key|ref|reference|matricule|insee|uic|uid"
-    r"|uuid|guid|cadastre|section|parcelle)\b|\bcod[a-z]{2,}\b|\bno [a-z]|\bid[a-z]{3,}\b"
+    r"|uuid|guid|cadastre|section|parcelle|parent|nom|name|libelle|label)\b|\bcod[a-z]{2,}\b|\bno [a-z]|\bid[a-z]{3,}\b"
 )
 _KEY = re.compile(r"^(id|identifiant|cle|clef|uuid|guid|num|numero|code|ref|reference)\b|\b(id|uuid)$|^id[a-z]+$")
 _BOOLEAN = re.compile(r"^(is|has|est|a|top|flag)\b|\bbool|\boui\b|\bactif\b|\bactive\b")
+_UNIT = re.compile(r"(?:[kM]?€|%)|\(([A-Za-zµ°²³/]{1,6}[0-9]?)\)$")
 
 
 @cache
@@ -49,3 +50,9 @@ def says_key(header: str) -> bool:
 def says_boolean(header: str) -> bool:
     """Whether a header says that 0 and 1 are no and yes."""
     return _BOOLEAN.search(words_of(header)) is not None
+
+
+def said_unit(header: str) -> str | None:
+    """The unit a header tells: `% Voix/Exp`, `Montant (k€)`, `Surface (m2)`."""
+    found = _UNIT.search(header.strip())
+    return (found[1] or found[0]) if found else None

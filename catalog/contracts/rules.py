@@ -11,6 +11,8 @@ from catalog.contracts.types import TYPES, LogicalType
 TEXT = "text"
 LEAST_SHARE = 0.99  # of the values, to make a column's type in spite of the rest
 LEAST_FITTING = 100  # values, for the same
+RARE_SHARE = 0.001  # of the values of a number may begin by 0, and be rejects
+MANY = 20  # different values
 FIXED_WIDTH = 8  # digits: numbers that all have as many, or more, name things
 NO_VALUE = "No value so far."
 ONE_VALUE = "One value only so far."
@@ -48,7 +50,7 @@ def decide_type(header: str, evidence: Evidence, pairs: set[str]) -> Decision:
         if evidence.fits.get(type_.name) == evidence.values:
             return Decision(type_.name)
     for type_ in shown:
-        if most_fit(evidence.fits.get(type_.name, 0), evidence.values) and _may_leave_out(type_, evidence):
+        if fits(type_, evidence):
             return Decision(type_.name)
     for name, (other, either) in _MIXED.items():
         most = max(evidence.fits.get(name, 0), evidence.fits.get(other, 0))
@@ -110,15 +112,23 @@ def _is_order(name: str, header: str, evidence: Evidence) -> bool:
 
 def _is_code(header: str, evidence: Evidence) -> bool:
     """Whether numbers name things: some begin by 0, all are as wide as an identifier, or the header says so."""
-    if evidence.signals.get("leading_zeros") or says_code(header):
+    if evidence.signals.get("leading_zeros", 0) > RARE_SHARE * evidence.values or says_code(header):
         return True
-    if any(says_type(header, TYPES[name]) for name in _CODES):
+    width, most = evidence.signals.get("least_width", 0), evidence.signals.get("most_width", 0)
+    if most > 1 and any(says_type(header, TYPES[name]) for name in _CODES):  # one digit is a flag or a rank
         return True
-    width = evidence.signals.get("least_width", 0)
-    is_fixed = width == evidence.signals.get("most_width") and evidence.signals.get("digits") == evidence.values
-    return is_fixed and width >= FIXED_WIDTH and evidence.distinct >= LEAST_FITTING
+    is_fixed = width == most and evidence.signals.get("digits") == evidence.values
+    return is_fixed and width >= FIXED_WIDTH and evidence.distinct >= MANY
 
 
-def _may_leave_out(type_: LogicalType, evidence: Evidence) -> bool:
-    """Whether what does not fit may be rejects: letters among the digits of a number say it is a code (`2A`, `1e5`)."""
-    return not (type_.is_number and evidence.signals.get("code_like"))
+def fits(type_: LogicalType, evidence: Evidence) -> bool:
+    """Whether a column may be of a type: all its values read, or nearly all and the rest may be rejects.
+
+    Letters among the digits of a number say that it is a code (`2A`, `1e5`), and hours after 24 that it is a duration:
+    then all must read.
+    """
+    fitting = evidence.fits.get(type_.name, 0)
+    if fitting == evidence.values:
+        return True
+    is_other = evidence.signals.get("code_like" if type_.is_number else "beyond_a_day", 0)
+    return most_fit(fitting, evidence.values) and not (is_other and (type_.is_number or type_.name == "time"))

@@ -44,7 +44,6 @@ _DATE_WORDS = r"\b(date|dates|jour|dt|day|heure|horodatage|timestamp|time|dateti
 
 _ALL = (
     LogicalType("geometry", "fr_geometry({})", "blob", "A geometry in WKB, written in hexadecimal; its bytes."),
-    LogicalType("json", "fr_json({})", "varchar", "A JSON object or array, as text."),
     LogicalType(
         "point_wkt",
         "fr_point_wkt({})",
@@ -72,6 +71,7 @@ _ALL = (
             "latitude": "fr_pair_second(fr_point_lon_lat({}))",
         },
     ),
+    LogicalType("json", "fr_json({})", "varchar", "A JSON object or array, as text."),
     LogicalType(
         "siret",
         "fr_siret({})",
@@ -79,7 +79,7 @@ _ALL = (
         "SIRET of an establishment: 14 digits and their key.",
         words=r"siret",
         proof="true",
-        least_distinct=20,
+        least_distinct=8,
         is_identifier=True,
     ),
     LogicalType(
@@ -105,7 +105,7 @@ _ALL = (
         "SIREN of a legal unit: 9 digits and their key.",
         words=r"siren",
         proof="true",
-        least_distinct=20,
+        least_distinct=8,
         is_identifier=True,
     ),
     LogicalType(
@@ -142,7 +142,7 @@ _ALL = (
         "fr_phone({})",
         "varchar",
         "French telephone number, as written.",
-        words=r"\b(tel|telephone|phone|portable|mobile|fax)\b",
+        words=r"\b(tel|telephone|phone|portable|mobile|fax)\d*\b",
         proof="true",
         least_distinct=20,
     ),
@@ -151,7 +151,7 @@ _ALL = (
         "fr_commune_code({})",
         "varchar",
         "INSEE code of a commune.",
-        words=r"insee|commune|\b(com|depcom|codgeo|codecom|arm|comparent|ville)\b",
+        words=r"insee|commune|\b(com|depcom|codgeo|codecom|codcom|arm|comparent|ville|cheflieu|chef lieu)\b",
         proof="regexp_matches({}, '2[AB]')",
         least_distinct=50,
     ),
@@ -167,11 +167,13 @@ _ALL = (
         "fr_departement_code({})",
         "varchar",
         "Code of a département.",
-        words=r"\b(dep|dept|dpt|departement|departements)\b|codedep",
+        words=r"\b(dep|dept|dpt|departement|departements|coddep|codedep|coddpt)\b",
         proof="regexp_matches({}, '2[AB]')",
         least_distinct=80,
     ),
-    LogicalType("region_code", "fr_region_code({})", "varchar", "Code of a région.", words=r"\b(reg|region)\b"),
+    LogicalType(
+        "region_code", "fr_region_code({})", "varchar", "Code of a région.", words=r"\b(reg|region|codreg|codereg)\b"
+    ),
     LogicalType(
         "boolean", "fr_boolean({})", "boolean", "True or false: oui, non, vrai, faux, true, false, o, n, 0, 1."
     ),
