@@ -95,7 +95,7 @@ class Syncer:
 
     def _extract(self, feed: Feed, day: date, result: FeedResult, on_progress: OnProgress) -> list[Manifest]:
         found = self._find(feed, day, result)
-        if not found and feed.is_auto:
+        if not found and feed.is_auto and not result.errors:
             result.note = "nothing to load yet: it has no resource, or leaves them all to other feeds"
         elif not found and not result.errors:
             reason = "no resource of the dataset matches the feed's tables; check 'resources' in the feed file"

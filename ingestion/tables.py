@@ -150,10 +150,17 @@ class TableNames:
 def shortened(name: str, most: int) -> str:
     """A name of at most ``most`` characters; what is cut off lives on in a hash of the whole.
 
-    >>> shortened("resultats_par_niveau_departemental", 24)
-    'resultats_par_niv_6aa5f0'
+    A member's name is what tells the tables of one file apart, so its file's is cut first.
+
+    >>> shortened("resultats_par_niveau_departemental", 24), shortened("communes_nouvelles_2018__variables", 24)
+    ('resultats_par_niv_6aa5f0', 'commun_8e1595__variables')
     """
-    return name if len(name) <= most else f"{name[: most - 7].rstrip('_')}_{_hash(name)}"
+    if len(name) <= most:
+        return name
+    base, _, member = name.rpartition("__")
+    if base and len(member) <= most - 13:
+        return f"{base[: most - len(member) - 9].rstrip('_')}_{_hash(name)}__{member}"
+    return f"{name[: most - 7].rstrip('_')}_{_hash(name)}"
 
 
 def full_slug(name: str) -> str:
@@ -195,7 +202,9 @@ def _candidates(resource_id: str, title: str, file_name: str, member: str) -> It
     What says nothing of a file (digits, the name of a format) is told by its title.
     """
     said = file_name if lasting_slug(file_name) else title.replace("/", " ")
-    lasting, whole = lasting_slug(said) or NAMELESS, full_slug(said) or NAMELESS
+    poor = _snake(_stem(file_name))  # the name of a format, better than nothing
+    nameless = poor if re.search("[a-z]", poor) else NAMELESS
+    lasting, whole = lasting_slug(said) or nameless, full_slug(said) or nameless
     with_digits, with_folders = _snake(_stem(member)), _snake(member)
     yield _joined(lasting, lasting_slug(member))
     yield _joined(lasting, with_digits)

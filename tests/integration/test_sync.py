@@ -37,7 +37,7 @@ class Sync:
     def sync(self, *feeds: Feed | str, day: date = DAY) -> list[FeedResult]:
         """Sync some feeds in one run, as the command does."""
         self.runs += 1
-        syncer = Syncer(self.settings, self.ledger, self.lakehouse, f"run-{self.runs}")
+        syncer = Syncer(self.settings, self.ledger, self.lakehouse, f"run-{self.runs}", registry=self.registry)
         chosen = [self.registry.get(feed) if isinstance(feed, str) else feed for feed in feeds]
         return [syncer.sync(feed, day, lambda *_: None) for feed in chosen]
 

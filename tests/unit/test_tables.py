@@ -93,6 +93,7 @@ def test_two_kinds_of_one_family_share_a_table() -> None:
 def test_a_name_of_digits_gives_way_to_the_title() -> None:
     assert assigned(TableNames("f", []), "2022-09-04.json", title="Prix par station 2022") == ["f__prix_par_station"]
     assert assigned(TableNames("f", []), "2022.json", title="2022") == ["f__table"]
+    assert assigned(TableNames("f", []), "export.csv", title="export.csv") == ["f__export"]
     assert assigned(TableNames("f", []), "2022.json", title="Hommes/Femmes") == ["f__hommes_femmes"]
 
 
@@ -179,6 +180,8 @@ def test_a_shortened_name_ends_in_a_hash_of_the_whole() -> None:
     assert shortened("a" * 30, 24) != shortened("a" * 31, 24)
     assert shortened("short", 24) == "short"
     assert len(shortened("a" * 99, 24)) == 24
+    assert shortened("a" * 99 + "__stops", 24).endswith("__stops")
+    assert len(shortened("a" * 99 + "__stops", 24)) == 24
 
 
 def test_the_same_input_gives_the_same_names_and_memory_changes_none() -> None:
