@@ -238,6 +238,12 @@ def test_all_and_limit_exclude_each_other(settings: Settings) -> None:
     assert "not both" in str(refused.exception)
 
 
+def test_a_table_with_a_model_of_its_own_is_not_adopted(settings: Settings) -> None:
+    refused = run(settings, "feeds", "adopt", "cog.communes")
+    assert isinstance(refused.exception, UsageError)
+    assert "stg_cog__communes.sql" in str(refused.exception)
+
+
 def test_a_thousand_feeds_are_listed_in_one_line_each(settings: Settings) -> None:
     lake_feeds(settings).mkdir(parents=True)
     names = [f"un_producteur_de_donnees_publiques_{number:05}" for number in range(1000)]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from conftest import lake_settings
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from scripted_http import Answer, scripted_session
 
@@ -79,6 +80,7 @@ def digest(identifier: str) -> str:
     return hashlib.sha256((identifier * 24).encode()).hexdigest()[:6]
 
 
+@examples(deadline=None)
 @given(st.text(max_size=80), st.text("0123456789abcdef", min_size=24, max_size=24), st.booleans())
 def test_any_slug_gives_a_valid_short_name(slug: str, identifier: str, is_taken: bool) -> None:
     name = feed_name(
@@ -183,6 +185,7 @@ def test_a_document_is_told_from_what_may_be_data(resource: dict[str, Any], expe
 TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
 
 
+@examples(deadline=None)
 @given(
     title=TEXT,
     description=TEXT,
