@@ -17,6 +17,7 @@ from ingestion.decode import kinds
 from ingestion.decode.archives import MACHINE_ERRORS, decompress, unpack, zip_names
 from ingestion.decode.dbf import decode_dbf
 from ingestion.decode.delimited import decode_delimited
+from ingestion.decode.geopackage import decode_geopackage
 from ingestion.decode.json_records import decode_json
 from ingestion.decode.json_text import NotJson
 from ingestion.decode.kinds import unread
@@ -35,6 +36,7 @@ Decoded = Iterator[DecodedTable | RefusedMember]
 _DECODERS: dict[str, Callable[[Source], Iterable[DecodedTable | RefusedMember]]] = {
     kinds.SHAPEFILE: lambda source: [decode_shapefile(source)],
     kinds.DBF: lambda source: [decode_dbf(source)],
+    kinds.GEOPACKAGE: decode_geopackage,
     kinds.PARQUET: lambda source: [decode_columnar(source, kinds.PARQUET)],
     kinds.ARROW: lambda source: [decode_columnar(source, kinds.ARROW)],
     kinds.ORC: lambda source: [decode_columnar(source, kinds.ORC)],
@@ -133,6 +135,10 @@ def _decode_text(source: Source) -> Decoded:
     document = kinds.kind_of_text(text.head(_HEAD_BYTES))
     if document == kinds.XML:
         return decode_xml(source, text)
+    if document == kinds.XML_WORKBOOK:
+        return decode_workbook(source, "xls (XML)")
+    if document == kinds.HTML and kinds.is_named_as_workbook(source.file_name, source.declared_format):
+        raise Refused("This is an HTML page named as a workbook: not read. A spreadsheet can save it as xlsx or csv.")
     if document:
         raise unread(document)
     if kinds.may_be_json(text.head(_HEAD_BYTES)):

@@ -162,6 +162,12 @@ def to_longitude_latitude(
     return [(position_text(longitude), position_text(latitude)) for longitude, latitude in rows]
 
 
+def is_placeable(name: str) -> bool:
+    """Whether longitudes and latitudes can be given for a system, named as ``reference_system`` reads it."""
+    system = reference_system(name)
+    return bool(name) and (system is None or to_longitude_latitude([0.0], [0.0], system) is not None)
+
+
 def position_text(value: float | None) -> str:
     """A computed longitude or latitude, as text."""
     return number_text(round(value, DECIMALS)) if value is not None and abs(value) <= 360 else ""

@@ -12,8 +12,8 @@ GZIP, BZ2, XZ, ZSTD = "gzip", "bz2", "xz", "zstd"
 ZIP, TAR, TEXT = "zip", "tar", "text"
 COMPRESSIONS = (GZIP, BZ2, XZ, ZSTD)
 PARQUET, ARROW, ORC = "parquet file", "Arrow file", "ORC file"
-SHAPEFILE, DBF = "shapefile", "dbf table"
-XML = "XML document"
+SHAPEFILE, DBF, GEOPACKAGE = "shapefile", "dbf table", "SQLite or GeoPackage database"
+XML, XML_WORKBOOK, HTML = "XML document", "workbook saved as XML", "HTML page"
 OLE, XLSX, OPENDOCUMENT = "xls workbook or old Office document", "xlsx workbook", "ods or other OpenDocument file"
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -26,7 +26,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", ZSTD),
     (b"7z\xbc\xaf\x27\x1c", "7z archive"),
     (b"Rar!\x1a\x07", "rar archive"),
-    (b"SQLite format 3\x00", "SQLite or GeoPackage database"),
+    (b"SQLite format 3\x00", GEOPACKAGE),
     (b"\x00\x00\x27\x0a", SHAPEFILE),
     (b"\x89PNG", "PNG image"),
     (b"\xff\xd8\xff", "JPEG image"),
@@ -46,9 +46,10 @@ _ASCII_MAGIC: tuple[tuple[bytes, str], ...] = (  # these could begin a header: o
 _DBF_TYPES = b"CNDLFMGBIYT@+O0VWQPX"
 _DBF_VERSIONS = b"\x02\x03\x30\x31\x32\x43\x83\x8b\xf5"
 _TEXT_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"<(!doctype\s+html|html|head|body)\b", re.I), "HTML page"),
-    (re.compile(r"(<!--.*?-->\s*)?<(!doctype\s+html|html)\b", re.I | re.S), "HTML page"),
-    (re.compile(r"<\?xml[^>]*>\s*(<!--.*?-->\s*)*(<!doctype\s+html|<html)\b", re.I | re.S), "HTML page"),
+    (re.compile(r"<(!doctype\s+html|html|head|body)\b", re.I), HTML),
+    (re.compile(r"(<!--.*?-->\s*)?<(!doctype\s+html|html)\b", re.I | re.S), HTML),
+    (re.compile(r"<\?xml[^>]*>\s*(<!--.*?-->\s*)*(<!doctype\s+html|<html)\b", re.I | re.S), HTML),
+    (re.compile(r"(<\?[^>]*>\s*)+<(\w+:)?Workbook\b[^>]*urn:schemas-microsoft-com:office:spreadsheet", re.S), XML_WORKBOOK),
     (re.compile(r"<(\?xml\b|!--|!DOCTYPE\b|[A-Za-z_][\w.-]*(:[\w.-]+)?(\s+[\w:.-]+\s*=|\s*/?>\s*<))"), XML),
     (re.compile(r"BEGIN:V(CALENDAR|CARD)\b"), "calendar or address card"),
     (re.compile(r"@(prefix|base)\s"), "RDF document (Turtle)"),
@@ -56,6 +57,7 @@ _TEXT_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _DOCUMENTS = re.compile(r"(PDF|RTF|docx|pptx|Office) document|\w+ image|HTML page|program|map projection")
 _CSV_NAMES = ("csv", "tsv", "txt", "tab")
+_WORKBOOK_NAMES = ("xls", "xlsx", "xlsb", "xlsm", "ods")
 _OFFICE = ("xl/", "word/", "ppt/")
 _CONTROLS = bytes({*range(1, 32)} - set(b"\t\n\v\f\r\x1a\x1b\x1f"))
 
@@ -103,9 +105,7 @@ def kind_of_archive(names: list[str]) -> str | None:
     """Name the document that a ZIP archive really is, or ``None`` for a plain archive."""
     if "[Content_Types].xml" in names:
         folder = next((folder for folder in _OFFICE if any(name.startswith(folder) for name in names)), "")
-        return {"xl/": XLSX, "word/": "docx document", "ppt/": "pptx document"}.get(
-            folder, "Office document"
-        )
+        return {"xl/": XLSX, "word/": "docx document", "ppt/": "pptx document"}.get(folder, "Office document")
     if "mimetype" in names and "content.xml" in names:
         return OPENDOCUMENT
     if "doc.kml" in names:
@@ -129,3 +129,9 @@ def is_named_as_csv(file_name: str, declared_format: str | None) -> bool:
     """Whether its name or its publisher calls a text a delimited one."""
     suffix = file_name.rpartition(".")[2].lower()
     return suffix in _CSV_NAMES or (declared_format or "").lower() in _CSV_NAMES
+
+
+def is_named_as_workbook(file_name: str, declared_format: str | None) -> bool:
+    """Whether its name or its publisher calls a file a workbook."""
+    suffix = file_name.rpartition(".")[2].lower()
+    return suffix in _WORKBOOK_NAMES or (declared_format or "").lower() in _WORKBOOK_NAMES

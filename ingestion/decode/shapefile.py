@@ -19,7 +19,7 @@ from catalog.errors import Refused
 from catalog.names import column_names, quote_literal
 from ingestion.decode.arrow_text import number_text, scan_text, write_text
 from ingestion.decode.dbf import Dbf, dbf_facts, open_dbf
-from ingestion.decode.geometry import reference_system, spatial_cursor, to_longitude_latitude
+from ingestion.decode.geometry import is_placeable, reference_system, spatial_cursor, to_longitude_latitude
 from ingestion.decode.table import DecodedTable, Source
 
 BATCH_SHAPES = 2048  # a shape may hold megabytes
@@ -50,7 +50,7 @@ def decode_shapefile(source: Source) -> DecodedTable:
         raise Refused(f"The .shp holds {len(types):,} shapes and the .dbf {dbf.records:,} records: not the same file.")
     with source.path.open("rb") as file:
         is_point = struct.unpack_from("<i", file.read(100), 32)[0] in _POINTS
-    has_positions = is_point and bool(projection) and _is_known(projection)
+    has_positions = is_point and is_placeable(projection)
     headers = [*dbf.headers, "geometry", *(("longitude", "latitude") if has_positions else ())]
     columns, target = column_names(headers), source.new_file(".parquet")
     reader = _Reader(source.path, dbf, types, projection if has_positions else None)
@@ -68,11 +68,6 @@ def _take_parts(source: Source) -> tuple[Dbf, str]:
     texts = [source.path.with_suffix(suffix) for suffix in (".cpg", ".prj")]
     encoding, projection = (text.read_bytes()[:65536].decode("latin-1") if text.exists() else "" for text in texts)
     return open_dbf(path, source.new_file(".txt"), encoding), projection.strip("\0 \t\r\n")
-
-
-def _is_known(projection: str) -> bool:
-    system = reference_system(projection)
-    return system is None or to_longitude_latitude([0.0], [0.0], system) is not None
 
 
 def _shape_types(path: Path) -> Types:

@@ -96,15 +96,14 @@ SAMPLES = {
 
 
 @pytest.fixture(scope="module")
-def shapefile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The parts of a small shapefile."""
+def maps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The parts of a small shapefile, and a GeoPackage."""
     folder = tmp_path_factory.mktemp("made")
+    select = "select 'é' as nom, i as n, date '2024-01-02' as d, st_geomfromtext(?) as g from range(3) as t (i)"
     with spatial_cursor() as cursor:
-        cursor.execute(
-            "copy (select 'é' as nom, i as n, date '2024-01-02' as d, st_geomfromtext(?) as g from range(3) as t (i)) "
-            f"to '{folder}/z.shp' (format gdal, driver 'ESRI Shapefile', srs 'EPSG:2154')",
-            ["POLYGON ((0 0, 0 1, 1 1, 0 0))"],
-        )
+        for name, driver in (("z.shp", "ESRI Shapefile"), ("z.gpkg", "GPKG")):
+            options = f"format gdal, driver '{driver}', srs 'EPSG:2154'"
+            cursor.execute(f"copy ({select}) to '{folder / name}' ({options})", ["POLYGON ((0 0, 0 1, 1 1, 0 0))"])
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -172,12 +171,18 @@ def test_head_of_one_kind_before_another_becomes_tables_or_a_refusal(tmp_path: P
         check(tmp_path, head[: chance.choice((4, 8, 64, 300))] + tail[chance.choice((0, 4, 64)) :])
 
 
-def test_hurt_shapefile_becomes_a_table_or_a_refusal(shapefile: dict[str, bytes], tmp_path: Path) -> None:
+def test_hurt_shapefile_becomes_a_table_or_a_refusal(maps: dict[str, bytes], tmp_path: Path) -> None:
     chance = random.Random(3)
     for _ in range(ROUNDS):
-        name = chance.choice(sorted(shapefile))
-        check(tmp_path, zipped({**shapefile, name: mutate(shapefile[name], chance)}))
-        check(tmp_path, mutate(shapefile["z.dbf"], chance))
+        name = chance.choice(sorted(name for name in maps if name != "z.gpkg"))
+        check(tmp_path, zipped({**maps, "z.gpkg": b"", name: mutate(maps[name], chance)}))
+        check(tmp_path, mutate(maps["z.dbf"], chance))
+
+
+def test_hurt_geopackage_becomes_a_table_or_a_refusal(maps: dict[str, bytes], tmp_path: Path) -> None:
+    chance = random.Random(5)
+    for _ in range(ROUNDS):
+        check(tmp_path, mutate(maps["z.gpkg"], chance))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import struct
 import tarfile
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,45 @@ def test_dbf_with_columns_that_are_no_text_is_refused(tmp_path: Path) -> None:
     dbf = shapefile(tmp_path / "made", POINTS)["zone.dbf"]
     with pytest.raises(Refused, match="type M"):
         run(tmp_path, dbf[:43] + b"M" + dbf[44:])
+
+
+def geopackage(folder: Path, select: str) -> bytes:
+    """A GeoPackage of one table written by GDAL."""
+    target = folder / "made.gpkg"
+    with spatial_cursor() as cursor:
+        cursor.execute(
+            f"copy (select * exclude (wkt), st_geomfromtext(wkt) as geom from ({select})) "
+            f"to '{target}' (format gdal, driver 'GPKG', srs 'EPSG:2154')"
+        )
+    return target.read_bytes()
+
+
+def test_each_table_of_a_geopackage_is_a_table(tmp_path: Path) -> None:
+    content, paris = geopackage(tmp_path, POINTS), wkb("POINT (652000 6862000)")
+    table = only(tmp_path, content)
+
+    assert (table.member, table.facts["crs"]) == ("made", "EPSG:2154")
+    assert table.headers == ["fid", "code", "nom", "n", "taux", "jour", "geometry", "longitude", "latitude"]
+    assert table.frame.collect().rows()[:2] == [
+        ("1", "01234", "Éragny", "12", "0.5", "2024-01-02", paris, "2.345811959", "48.856248141", 1),
+        ("2", "2A004", "Ajaccio ", "", "1.25", "", "", "", "", 2),
+    ]
+    assert [one.member for one in run(tmp_path, zipped({"a.gpkg": content}))] == ["a.gpkg/made"]
+
+
+def test_geometry_of_a_geopackage_that_is_malformed_refuses_its_table(tmp_path: Path) -> None:
+    content = geopackage(tmp_path, POINTS)
+    with pytest.raises(Refused, match="made: A geometry of this table is malformed"):
+        run(tmp_path, content.replace(b"GP\0\1", b"XX\0\1"))
+
+
+def test_other_database_is_refused(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "made.db")) as database:
+        database.execute("create table t (a)")
+    with pytest.raises(Refused, match="no GeoPackage"):
+        run(tmp_path, (tmp_path / "made.db").read_bytes())
+    with pytest.raises(Refused, match="cut or corrupt"):
+        run(tmp_path, geopackage(tmp_path, POINTS)[:5000])
 
 
 def collection(*geometries: object, **members: object) -> bytes:
