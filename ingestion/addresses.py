@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from catalog.errors import Refused
@@ -14,6 +14,7 @@ Address = IPv4Address | IPv6Address
 Resolver = Callable[[str], Iterable[str]]
 Place = tuple[str, int]  # host and port
 DEFAULT_PORTS = {"http": 80, "https": 443}
+NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def resolve_host(host: str) -> list[str]:
@@ -76,6 +77,10 @@ def _place(parts: SplitResult) -> Place:
 
 
 def _plain(text: str) -> Address:
-    """An address without zone, an IPv4 one out of its IPv6 clothes."""
+    """An address without zone, an IPv4 one out of its IPv6 clothes: mapped, 6to4, or behind a NAT64 gateway."""
     address = ip_address(text.partition("%")[0])
-    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+    if isinstance(address, IPv4Address):
+        return address
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

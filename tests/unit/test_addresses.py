@@ -17,7 +17,9 @@ def rule(portal: str, *addresses: str) -> AddressRule:
 
 @pytest.mark.parametrize("portal", [PUBLIC_PORTAL, LOCAL_PORTAL])
 def test_public_address_is_reached(portal: str) -> None:
-    rule(portal, "198.41.0.4", "2001:503:ba3e::2:30", "::ffff:198.41.0.4").check("https://static.data.gouv.fr/file.csv")
+    rule(portal, "198.41.0.4", "2001:503:ba3e::2:30", "::ffff:198.41.0.4", "64:ff9b::c629:4").check(
+        "https://static.data.gouv.fr/file.csv"
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,8 @@ def test_public_address_is_reached(portal: str) -> None:
         pytest.param("fe80::1%eth0", id="link-local-6-zone"),
         pytest.param("::ffff:10.0.0.1", id="private-mapped"),
         pytest.param("::ffff:169.254.169.254", id="link-local-mapped"),
+        pytest.param("64:ff9b::a9fe:a9fe", id="link-local-behind-nat64"),
+        pytest.param("2002:0a00:0001::1", id="private-6to4"),
         pytest.param("0.0.0.0", id="any"),
         pytest.param("224.0.0.1", id="multicast"),
     ],

@@ -433,12 +433,20 @@ def clocked(*answers: Answer | Exception, **settings: Any) -> Downloader:
     )
 
 
-@pytest.mark.parametrize("answer", [Answer(200, LARGE * 4, STRONG), Answer(503)], ids=["drips-for-ever", "never-ready"])
-def test_download_that_takes_too_long_is_given_up(tmp_path: Path, answer: Answer) -> None:
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        pytest.param(Answer(200, LARGE * 4, STRONG), 2, id="drips-for-ever"),
+        pytest.param(Answer(200, LARGE * 4), 0, id="drips-and-cannot-go-on"),
+        pytest.param(Answer(503), 0, id="never-ready"),
+    ],
+)
+def test_download_that_takes_too_long_is_given_up(tmp_path: Path, answer: Answer, kept: int) -> None:
     made = clocked(answer, lake=tmp_path, download_timeout_seconds=8)
     with pytest.raises(BadDownload, match=r"bytes in 8 seconds and was given up.*ODH_DOWNLOAD_TIMEOUT_SECONDS"):
         made.fetch(remote(), tmp_path / "tmp")
     assert list((tmp_path / "tmp").iterdir()) == []
+    assert len(list((tmp_path / "partial").glob("*"))) == kept  # the bytes and their note, for the next run
 
 
 def test_download_in_time_is_taken(tmp_path: Path) -> None:
