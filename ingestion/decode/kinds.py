@@ -49,7 +49,7 @@ _TEXT_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"<(!doctype\s+html|html|head|body)\b", re.I), HTML),
     (re.compile(r"(<!--.*?-->\s*)?<(!doctype\s+html|html)\b", re.I | re.S), HTML),
     (re.compile(r"<\?xml[^>]*>\s*(<!--.*?-->\s*)*(<!doctype\s+html|<html)\b", re.I | re.S), HTML),
-    (re.compile(r"(<\?[^>]*>\s*)+<(\w+:)?Workbook\b[^>]*urn:schemas-microsoft-com:office:spreadsheet", re.S), XML_WORKBOOK),
+    (re.compile(r"(<\?[^>]*>\s*)+<(\w+:)?Workbook\b[^>]*urn:schemas-microsoft-com:office:spreadsheet"), XML_WORKBOOK),
     (re.compile(r"<(\?xml\b|!--|!DOCTYPE\b|[A-Za-z_][\w.-]*(:[\w.-]+)?(\s+[\w:.-]+\s*=|\s*/?>\s*<))"), XML),
     (re.compile(r"BEGIN:V(CALENDAR|CARD)\b"), "calendar or address card"),
     (re.compile(r"@(prefix|base)\s"), "RDF document (Turtle)"),

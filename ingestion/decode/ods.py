@@ -10,7 +10,7 @@ from pathlib import Path
 
 from catalog.errors import Refused
 from ingestion.decode.cells import elapsed_text, number_text
-from ingestion.decode.sheet import Sheet, SheetRow
+from ingestion.decode.sheet import Sheet, SheetEvent, cut_sheets
 from ingestion.decode.xml_events import local_name, parse_events
 from ingestion.decode.zipped_xml import open_part
 
@@ -35,43 +35,14 @@ def read_ods(path: Path) -> Iterator[Sheet]:
         reader = _Reader()
         with open_part(archive, "content.xml") as stream:
             events = parse_events(stream, start=reader.start, end=reader.end, text=reader.text)
-            yield from _cut(reader, events)
-
-
-def _cut(reader: _Reader, events: Iterator[int]) -> Iterator[Sheet]:
-    """Cut the one stream of all rows into sheets."""
-    ready: list[_Event] = []
-
-    def following() -> _Event | None:
-        while not ready:
-            if next(events, None) is None:
-                return None
-            ready.extend(reversed(reader.ready))
-            reader.ready.clear()
-        return ready.pop()
-
-    def rows() -> Iterator[SheetRow]:
-        while event := following():
-            if isinstance(event, Sheet):
-                ready.append(event)
-                return
-            number, cells, copies = event
-            for copy in range(copies):
-                yield number + copy, cells
-
-    while event := following():
-        if isinstance(event, Sheet):
-            yield Sheet(event.name, event.is_hidden, rows())
-
-
-_Event = Sheet | tuple[int, list[str], int]
+            yield from cut_sheets(reader.ready, events)
 
 
 class _Reader:
     """Gathers sheets and rows from the XML events of ``content.xml``."""
 
     def __init__(self) -> None:
-        self.ready: list[_Event] = []
+        self.ready: list[SheetEvent] = []
         self._hidden: set[str] = set()
         self._style = ""
         self._tables = self._skipping = 0

@@ -20,6 +20,7 @@ from ingestion.decode.ole import ENCRYPTED, XLS, kind_of_ole
 from ingestion.decode.scratch_rows import RowWriter, no_rows, row_writer, scan_rows
 from ingestion.decode.sheet import Sheet
 from ingestion.decode.sheet_layout import lay_out
+from ingestion.decode.spreadsheetml import read_spreadsheetml
 from ingestion.decode.table import DecodedTable, RefusedMember, Source
 from ingestion.decode.xlsx import read_xlsx
 from ingestion.decode.xml_events import NotXml
@@ -31,6 +32,7 @@ _READERS: dict[str, Callable[[Path], Iterator[Sheet]]] = {
     "xlsb": read_with_calamine,
     "xlsx": read_xlsx,
     "ods": read_ods,
+    "xls (XML)": read_spreadsheetml,
 }
 _ODS_TYPES = ("application/vnd.oasis.opendocument.spreadsheet", "application/x-vnd.oasis.opendocument.spreadsheet")
 _CORRUPT = (
@@ -38,14 +40,18 @@ _CORRUPT = (
 )  # fmt: skip
 
 
-def decode_workbook(source: Source) -> Iterator[DecodedTable | RefusedMember]:
+def decode_workbook(source: Source, kind: str | None = None) -> Iterator[DecodedTable | RefusedMember]:
     """Decode each sheet of a workbook.
+
+    Args:
+        source: the workbook.
+        kind: its format, one of those read, when it is known.
 
     Raises:
         NotATable: when it is another document.
         Refused: when it is encrypted, cut or corrupt, or has no sheet.
     """
-    kind, count = _kind(source.path), 0
+    kind, count = kind or _kind(source.path), 0
     try:
         _check_sizes(source.path, kind)
         for sheet in _READERS[kind](source.path):
@@ -106,7 +112,7 @@ def _kind_of_archive(archive: zipfile.ZipFile) -> str:
 
 
 def _check_sizes(path: Path, kind: str) -> None:
-    if kind != "xls":
+    if kind in ("xlsx", "xlsb", "ods"):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 check_growth(info.filename, info.file_size, info.compress_size)

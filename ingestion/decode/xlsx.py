@@ -10,6 +10,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from catalog.errors import Refused
@@ -21,7 +22,6 @@ from ingestion.decode.zipped_xml import open_part
 MAX_SHARED_BYTES = 1 << 30
 MAX_COLUMNS = 16_384
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
-_REFERENCE = re.compile(r"([A-Za-z]{1,3})\d*")
 Attributes = dict[str, str]
 
 
@@ -153,15 +153,13 @@ def _read_texts(archive: zipfile.ZipFile, part: str) -> list[str]:
     return texts
 
 
-def _column(reference: str, default: int) -> int:
-    """Position of a cell from its reference (``B7`` is 1)."""
-    letters = _REFERENCE.fullmatch(reference)
-    if not letters:
-        return default
+@lru_cache(maxsize=MAX_COLUMNS)
+def _column(letters: str) -> int:
+    """Position of a column from its letters (``B`` is 1); the last and more when they are none."""
     position = 0
-    for letter in letters[1].upper():
+    for letter in letters.upper():
         position = position * 26 + ord(letter) - 64
-    return position - 1
+    return position - 1 if letters.isascii() and letters.isalpha() and len(letters) <= 3 else MAX_COLUMNS
 
 
 class _RowReader:
@@ -177,11 +175,14 @@ class _RowReader:
         self._takes = self._is_phonetic = False
 
     def start(self, name: str, attributes: Attributes) -> None:
-        name = local_name(name)
+        if ":" in name:
+            name = local_name(name)
         if name == "c":
-            self._at = _column(attributes.get("r", ""), self._at + 1)
+            reference = attributes.get("r", "").rstrip("0123456789")
+            self._at = _column(reference) if reference else self._at + 1
             self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "")
-            self._pieces.clear()
+        elif name == "v":
+            self._takes = self._kind != "inlineStr"
         elif name == "row":
             number = attributes.get("r", "")
             self._number = int(number) if number.isdecimal() and len(number) < 10 else self._number + 1
@@ -189,18 +190,20 @@ class _RowReader:
         elif name == "rPh":
             self._is_phonetic = True
         else:
-            self._takes = name == ("t" if self._kind == "inlineStr" else "v") and not self._is_phonetic
+            self._takes = name == "t" and self._kind == "inlineStr" and not self._is_phonetic
 
     def text(self, data: str) -> None:
         if self._takes:
             self._pieces.append(data)
 
     def end(self, name: str) -> None:
-        name = local_name(name)
         self._takes = False
-        if name == "c" and self._pieces:
-            self._place(self._value("".join(self._pieces)))
-            self._pieces.clear()
+        if ":" in name:
+            name = local_name(name)
+        if name == "c":
+            if self._pieces:
+                self._place(self._value("".join(self._pieces)))
+                self._pieces.clear()
         elif name == "row" and self._cells:
             self.rows.append((self._number, self._cells))
             self._cells = []
@@ -210,7 +213,7 @@ class _RowReader:
     def _place(self, value: str) -> None:
         if value == "":
             return
-        if not 0 <= self._at < MAX_COLUMNS:
+        if self._at >= MAX_COLUMNS:
             raise Refused(f"Row {self._number} has more than {MAX_COLUMNS:,} cells: no workbook does.")
         self._cells.extend([""] * (self._at + 1 - len(self._cells)))
         self._cells[self._at] = value

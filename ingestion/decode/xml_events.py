@@ -19,7 +19,7 @@ class NotXml(ValueError):
 
 def local_name(name: str) -> str:
     """A name without its namespace prefix."""
-    return name.rpartition(":")[2]
+    return name.rpartition(":")[2] if ":" in name else name
 
 
 def parse_events(

@@ -16,7 +16,6 @@ from ingestion.decode.xml_events import local_name, parse_events
 MAX_PATHS, MAX_TABLES = 5_000, 200
 _DEPTH_PENALTY = 10  # how many times more often an inner element must repeat to be the main one
 _NO_DATA = ("schemaLocation", "noNamespaceSchemaLocation")
-_SPREADSHEET = "urn:schemas-microsoft-com:office:spreadsheet"
 Attributes = dict[str, str]
 
 
@@ -84,7 +83,7 @@ class _Surveyor:
     def start(self, name: str, attributes: Attributes) -> None:
         counts = self._open[-1][0]
         counts[name] = counts.get(name, 0) + 1
-        node = self._node.children.get(name) or self._new_node(name, attributes)
+        node = self._node.children.get(name) or self._new_node(name)
         node.count += 1
         node.most = max(node.most, counts[name])
         for attribute in attributes:
@@ -95,9 +94,9 @@ class _Surveyor:
         self._node = node
         self._open.append(({}, [False]))
 
-    def _new_node(self, name: str, attributes: Attributes) -> Node:
+    def _new_node(self, name: str) -> Node:
         if self._node is self.top:
-            _refuse_other_documents(name, attributes)
+            _refuse_other_documents(name)
         self._add_path()
         node = self._node.children[name] = Node(name, self._node if self._node is not self.top else None)
         return node
@@ -118,12 +117,10 @@ class _Surveyor:
         self._node = self._node.parent or self.top
 
 
-def _refuse_other_documents(root: str, attributes: Attributes) -> None:
+def _refuse_other_documents(root: str) -> None:
     label = local_name(root).lower()
     if label in ("html", "svg"):
         raise NotATable(f"This is {'an HTML page' if label == 'html' else 'an SVG image'}: not a table.")
-    if label == "workbook" and _SPREADSHEET in attributes.values():
-        raise Refused("This is a workbook saved as XML (SpreadsheetML 2003): not read yet. It can be saved as xlsx.")
 
 
 def plan_tables(root: Node) -> list[Table]:

@@ -276,6 +276,34 @@ def test_ods_repeated_cells_and_rows_and_hidden_sheets(tmp_path: Path) -> None:
     assert ("hidden" in first.facts, "hidden" in second.facts) == (False, True)
 
 
+XML_WORKBOOK = """<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?>
+<Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"
+          xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet" xmlns:html="http://www.w3.org/TR/REC-html40">
+ <Worksheet ss:Name="A"><Table><Row><Cell><Data ss:Type="String">a</Data></Cell>
+  <Cell ss:Index="3"><Data ss:Type="String">c</Data></Cell></Row>
+  <Row ss:Index="4"><Cell><Data ss:Type="Number">8.0</Data></Cell><Cell><Data ss:Type="Boolean">1</Data></Cell>
+  <Cell><Data ss:Type="DateTime">2018-10-22T00:00:00.000</Data><Comment><ss:x>no</ss:x></Comment></Cell></Row>
+  <Row><Cell><Data ss:Type="Error">#N/A</Data></Cell>
+  <Cell><Data ss:Type="DateTime">2018-10-22T18:00:00.000</Data></Cell>
+  <Cell><ss:Data ss:Type="String"><html:B>b</html:B>old</ss:Data></Cell></Row></Table></Worksheet>
+ <Worksheet ss:Name="B"><Table/></Worksheet>
+</Workbook>"""
+
+
+def test_workbook_saved_as_xml_is_read_as_one(tmp_path: Path) -> None:
+    first, second = read(tmp_path, XML_WORKBOOK.encode(), "file.xls")
+    assert isinstance(first, DecodedTable)
+    assert isinstance(second, RefusedMember)
+    assert (first.member, first.headers) == ("A", ["a", "", "c"])
+    assert rows(first) == [("8", "true", "2018-10-22", 4), ("#N/A", "2018-10-22T18:00:00", "bold", 5)]
+
+
+def test_page_named_as_a_workbook_is_refused_as_data(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="HTML page named as a workbook") as raised:
+        read(tmp_path, b"<html><table><tr><td>1</td></tr></table></html>", "file.xls")
+    assert type(raised.value) is Refused
+
+
 def ole(*names: str) -> bytes:
     """An OLE file with empty streams of these names in its root."""
     header = bytearray(512)

@@ -153,8 +153,6 @@ REFUSED = {
     "nested without end": ("<?xml version='1.0'?>" + "<a>" * 1000, Refused, "nested more than"),
     "page": ("<?xml version='1.0'?><x:html xmlns:x='y'><p/><p/></x:html>", NotATable, "HTML page"),
     "picture": ("<svg xmlns='http://www.w3.org/2000/svg'><g/><g/></svg>", NotATable, "SVG image"),
-    "workbook as XML": (
-        "<?xml version='1.0'?><Workbook xmlns='urn:schemas-microsoft-com:office:spreadsheet'/>", Refused, "as XML"),
     "names as data": (
         "<?xml version='1.0'?><l>" + "".join(f"<n{at}/>" for at in range(xml_structure.MAX_PATHS)) + "</l>",
         Refused, "kinds of elements"),
