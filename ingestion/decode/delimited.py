@@ -94,7 +94,7 @@ def _read_rows(source: Source, text: Utf8Text, dialect: Dialect, columns: list[s
         )
     except IrregularText:
         return _rewrite(source, text, dialect, columns)
-    if source.pad_ragged and len(structure.ragged):
+    if len(structure.ragged) and (source.pad_ragged or not dialect.separator):  # or the unit separator is text
         return _rewrite(source, text, dialect, columns)
     return _scan(source, text, dialect, columns, structure)
 

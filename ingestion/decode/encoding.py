@@ -96,15 +96,14 @@ def find_encoding(path: Path) -> Encoding:
 
 
 def unmarked_utf16(head: bytes) -> str | None:
-    """UTF-16 without its mark: French text then has a NUL in nearly every other byte."""
+    """UTF-16 without its mark: French text then has a NUL in nearly every other byte, and next to none between."""
     half = len(head) // 2
     if half < 2:
         return None
-    if head[1::2].count(0) > 0.8 * half and head[::2].count(0) == 0:
-        return "utf-16-le"
-    if head[::2].count(0) > 0.8 * half and head[1::2].count(0) == 0:
-        return "utf-16-be"
-    return None
+    nuls = head[::2].count(0), head[1::2].count(0)
+    if max(nuls) <= 0.8 * half or min(nuls) > 0.1 * half:
+        return None
+    return "utf-16-le" if nuls[1] > nuls[0] else "utf-16-be"
 
 
 def is_utf8(path: Path) -> bool:

@@ -74,6 +74,7 @@ REGULAR = {
     "one column": (b"nom\nLyon\nParis\n", ["nom"], [(2, ["Lyon"]), (3, ["Paris"])]),
     "one column of sentences": (b"avis\nOui, non\nBof, si\n", ["avis"], [(2, ["Oui, non"]), (3, ["Bof, si"])]),
     "one column, quoted empty cell": (b'nom\n""\n\nParis\n', ["nom"], [(2, [""]), (4, ["Paris"])]),
+    "one column, with the unit separator": (b"nom\n\x1f\na\n", ["nom"], [(2, ["\x1f"]), (3, ["a"])]),
     "one column, no record": (b"nom\n", ["nom"], []),
     "empty cells": (b'a;b;c\n;"";3\n;;\n', ["a", "b", "c"], [(2, ["", "", "3"]), (3, ["", "", ""])]),
     "empty last cell, CRLF": (b"a;b\r\n1;\r\n;\r\n", AB, [(2, ["1", ""]), (3, ["", ""])]),

@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import Refused
-from ingestion.decode.encoding import CHUNK_BYTES, HALVED_FROM_BYTES, TABLES, find_encoding, is_utf8
+from ingestion.decode.encoding import CHUNK_BYTES, HALVED_FROM_BYTES, TABLES, Encoding, find_encoding, is_utf8, to_utf8
 from ingestion.decode.table import Source
 from ingestion.decode.text import open_text
 
 FRENCH = "commune;libellé\nÉvry;l’église à côté du Cœur\nBesançon;où naît la forêt, 30 °C\nNîmes;une pièce à 2 €\n"
 COMMON = FRENCH.replace("’", "'").replace("œ", "oe").replace("€", "eur")
+EVERY_CP1252 = bytes(set(range(0x20, 0x100)) - {0x81, 0x8D, 0x8F, 0x90, 0x9D}).decode("cp1252")
 
 
 def read(path: Path, content: bytes) -> tuple[str, str]:
@@ -39,10 +40,20 @@ CASES = {
     "cp1252, one ½": ("pas;prix\n1½;3 ¼\n".encode("cp1252"), "cp1252", "pas;prix\n1½;3 ¼\n"),
     "latin-9, one œ": ("lieu;n\ncœur;é\n".encode("iso8859-15"), "iso8859-15", "lieu;n\ncœur;é\n"),
     "latin-9, euros": ("prix;é\n12 €;à 3 €\n".encode("iso8859-15"), "iso8859-15", "prix;é\n12 €;à 3 €\n"),
+    "cp1252, every character it has": (
+        (FRENCH + EVERY_CP1252 + "\n").encode("cp1252"),
+        "cp1252",
+        FRENCH + EVERY_CP1252 + "\n",
+    ),
     "mac-roman": (FRENCH.encode("mac-roman"), "mac-roman", FRENCH),
     "utf-16 little": (FRENCH.encode("utf-16"), "utf-16-le", FRENCH),
     "utf-16 big": (b"\xfe\xff" + FRENCH.encode("utf-16-be"), "utf-16-be", FRENCH),
     "utf-16 without its mark": (FRENCH.encode("utf-16-le"), "utf-16-le", FRENCH),
+    "utf-16 without its mark, a letter that ends in a NUL": (
+        (FRENCH + "Ā\n").encode("utf-16-le"),
+        "utf-16-le",
+        FRENCH + "Ā\n",
+    ),
     "utf-32": (FRENCH.encode("utf-32"), "utf-32-le", FRENCH),
     "utf-8 with a stray cp1252 byte": (FRENCH.encode() + "été\n".encode("cp1252"), "utf-8+cp1252", FRENCH + "été\n"),
     "already broken at source": ("a;b\n\ufffd;Ã©tÃ©\n".encode(), "utf-8", "a;b\n\ufffd;Ã©tÃ©\n"),
@@ -106,3 +117,16 @@ def test_any_bytes_are_text_in_some_encoding_or_refused(content: bytes, tmp_path
         assert (
             text.translate({ord(char): byte for byte, char in enumerate(TABLES[encoding])}).encode("latin-1") == content
         )
+
+
+@pytest.mark.parametrize("strays", [0, 1, 50, 5000], ids=lambda n: f"{n} strays")
+@pytest.mark.parametrize("encoding", TABLES)
+def test_rewriting_is_the_same_however_many_characters_are_not_latin_1(
+    encoding: str, strays: int, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * strays + b"plain text\n" * 20_000 + bytes([0x80, 0xFF])
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(content)
+    to_utf8(source, target, Encoding(encoding))
+
+    assert target.read_bytes().decode() == "".join(TABLES[encoding][byte] for byte in content)
