@@ -7,6 +7,7 @@ the comments people put beside the columns last as long as the columns.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from catalog.contracts.contract import Contract
-from catalog.errors import InvalidContract
+from catalog.errors import InvalidContract, UnknownName
 from catalog.registry import line_of
 from catalog.settings import Settings
 
@@ -90,6 +91,20 @@ def read_contract(path: Path) -> Contract:
             f"{place}: table is {contract.table!r} but the file is that of {f'{feed}__{part}'!r}; make them equal."
         )
     return contract
+
+
+def check_columns(settings: Settings, contract: Contract, bronze_columns: Collection[str]) -> None:
+    """See that every column a contract names is one of its bronze table.
+
+    Raises:
+        InvalidContract: naming the file, the line, the column and the nearest there is.
+    """
+    for place, column in enumerate(contract.columns):
+        if column.name not in bronze_columns:
+            path = contract_path(settings, contract)
+            line = line_of(path.read_text("utf-8"), ("columns", place, "name")) if path.exists() else 1
+            unknown = UnknownName("column", column.name, bronze_columns)
+            raise InvalidContract(f"{path}:{line}: columns.{place}.name: {unknown} Correct it, or remove the column.")
 
 
 def write_contract(settings: Settings, contract: Contract) -> Path:

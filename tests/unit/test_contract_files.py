@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
-from written_contracts import contract
+import yaml
+from documents import ROOT, code_blocks
+from written_contracts import contract, put_rows
 
-from catalog.contracts.contract import Contract, Profile
-from catalog.contracts.store import contract_path, read_contract, read_contracts, render_contract, write_contract
+from catalog.contracts.contract import ColumnContract, Contract, Profile
+from catalog.contracts.models import model_sql, typed_select
+from catalog.contracts.store import (
+    check_columns,
+    contract_path,
+    read_contract,
+    read_contracts,
+    render_contract,
+    write_contract,
+)
 from catalog.errors import InvalidContract
+from catalog.functions import install_functions
 from catalog.settings import Settings
 
+DOCUMENT = (ROOT / "docs/contracts.md").read_text("utf-8")
 STATIONS = contract(
     "velos__stations",
     {
@@ -122,3 +137,54 @@ def test_a_column_may_end_with_an_underscore() -> None:
     """A long header is cut at 63 characters, wherever that is."""
     name = "a" * 62 + "_"
     assert isinstance(contract("a__b", {name: "text"}), Contract)
+
+
+def test_a_column_that_bronze_does_not_have_is_told_with_its_place(settings: Settings) -> None:
+    path = write_contract(settings, STATIONS)
+    check_columns(settings, STATIONS, ["code", "taux", "sens", "more"])
+    with pytest.raises(InvalidContract) as raised:
+        check_columns(settings, STATIONS, ["code", "taux_brut", "sens"])
+    assert str(raised.value).startswith(f"{path}:17: columns.1.name: There is no column named 'taux'.")
+    assert "Did you mean 'taux_brut'?" in str(raised.value)
+
+
+# docs/contracts.md
+
+
+def test_the_document_tells_every_field() -> None:
+    rows = re.findall(
+        r"^\| ((?:`[a-z_]+`(?:, )?)+) \| (?:required|none|`)", DOCUMENT.partition("## The table")[2], re.M
+    )
+    told = {name for row in rows for name in re.findall("[a-z_]+", row)}
+    assert told == {*Contract.model_fields, *ColumnContract.model_fields, *Profile.model_fields}
+
+
+def test_the_documents_example_is_a_contract_and_its_model(tmp_path: Path) -> None:
+    blocks = code_blocks(DOCUMENT)
+    path = tmp_path / "bornes" / "stations.yml"
+    path.parent.mkdir()
+    path.write_text(next(block for block in blocks if block.startswith("feed: bornes")), "utf-8")
+    example = read_contract(path)
+    assert path.read_text("utf-8") == render_contract(example).partition("column changes.\n")[2]
+    assert model_sql(example) in blocks
+
+
+def test_the_documents_rows_are_what_the_example_makes_of_them() -> None:
+    example = Contract.model_validate(
+        yaml.safe_load(next(block for block in code_blocks(DOCUMENT) if block.startswith("feed: bornes")))
+    )
+    tables = [part for part in DOCUMENT.split("\n\n") if part.startswith("| `nom`")]
+    given, made = ([[cell.strip() for cell in row.split("|")[1:-1]] for row in one.splitlines()[2:]] for one in tables)
+    with duckdb.connect() as connection:
+        install_functions(connection)
+        name = put_rows(connection, example, [[cell.strip("`") for cell in row] for row in given])
+        columns = "nom, puissance_kw, puissance_kw_reason, ouverture, _rejected"
+        found = connection.execute(f"select {columns} from ({typed_select(example, name)})").fetchall()
+    assert [[as_told(value) for value in row] for row in found] == made
+
+
+def as_told(value: Any) -> str:
+    """A value as the document writes it."""
+    if value is None:
+        return "NULL"
+    return f"`[{', '.join(value)}]`" if isinstance(value, list) else f"`{value}`"
