@@ -29,7 +29,7 @@ create or replace macro fr_compact(t, pattern) as
 -- A number between two regular expressions, in the form DuckDB casts: `1 234,50 €` is `1234.50`. Thousands are
 -- grouped by a space, a no-break space or an apostrophe; the sign may be U+2212. No leading zero: `007` is a code.
 create or replace macro fr_number(t, before, after) as
-    translate(
+    replace(replace(
         regexp_replace(
             fr_match(
                 t,
@@ -40,13 +40,12 @@ create or replace macro fr_number(t, before, after) as
                 || after
             ),
             '[^0-9.,\-\x{2212}]', '', 'g'
-        ),
-        ',−', '.-'
+        ), ',', '.'), '−', '-'
     );
 
 create or replace macro fr_integer(t) as
     try_cast(
-        translate(
+        replace(
             regexp_replace(
                 fr_match(
                     t,
@@ -63,7 +62,7 @@ create or replace macro fr_integer(t) as
 -- `1.234,5` is 1234.5. An exponent must have a sign or decimals: `1.5e-3`, `1E+05`; `1e5` may be a code.
 create or replace macro fr_decimal(t) as
     try_cast(
-        translate(
+        replace(replace(
             regexp_replace(
                 regexp_replace(
                     fr_match(
@@ -76,16 +75,15 @@ create or replace macro fr_decimal(t) as
                     '[ \x{A0}\x{2007}\x{202F}''\x{2019}]', '', 'g'
                 ),
                 '([0-9])\.([0-9]{3})(?:\.([0-9]{3}))?(?:\.([0-9]{3}))?(?:\.([0-9]{3}))?,', '\1\2\3\4\5.'
-            ),
-            ',−', '.-'
+            ), ',', '.'), '−', '-'
         ) as double
     );
 
 -- Where the column shows that a point groups thousands: `1.234` is 1234, `1.234,5` is 1234.5.
 create or replace macro fr_decimal_point_thousands(t) as
     try_cast(
-        translate(
-            fr_match(t, '[+-]?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,[0-9]+)?'), ',.', '.'
+        replace(
+            replace(fr_match(t, '[+-]?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,[0-9]+)?'), '.', ''), ',', '.'
         ) as double
     );
 
@@ -219,7 +217,7 @@ create or replace macro fr_month(t) as
 -- A day and a time without zone, year first or day first; a day alone is its midnight. Six decimals of a second.
 create or replace macro fr_timestamp(t) as
     try_cast(
-        translate(
+        replace(replace(
             regexp_replace(
                 regexp_replace(
                     fr_match(
@@ -232,8 +230,7 @@ create or replace macro fr_timestamp(t) as
                     '^([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})', '\3-\2-\1'
                 ),
                 '(?:T| +| à )([0-9])', ' \1'
-            ),
-            ',h', '.:'
+            ), ',', '.'), 'h', ':'
         ) as timestamp
     );
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 from catalog.contracts.contract import ColumnContract
-from catalog.contracts.evidence import Evidence, gather
+from catalog.contracts.evidence import TEXT, Evidence, gather
 from catalog.contracts.headers import said_unit, says_key, says_type
 from catalog.contracts.rules import (
     LEAST_FITTING,
@@ -19,7 +19,6 @@ from catalog.contracts.rules import (
     NO_VALUE,
     ONE_VALUE,
     PARTNERS,
-    TEXT,
     Decision,
     decide_type,
     fits,

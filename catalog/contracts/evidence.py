@@ -6,18 +6,20 @@ and one more reading of all rows counts what is left. Nothing is decided here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import duckdb
 
-from catalog.contracts.markers import LONGEST, MARKERS
+from catalog.contracts.markers import MARKERS
 from catalog.contracts.types import TYPES
 from catalog.names import quote_identifier, quote_literal
 
+TEXT = "text"
 FEW_VALUES = 3_000  # different values of a column that are looked at one by one
-SAMPLE_ROWS = 4_000
+SAMPLE_ROWS = 2_000
 WORTH_COUNTING = 0.95  # share of a sample that must read for a type to be counted on all rows
 SHOWN_VALUES = 30
 
@@ -34,6 +36,12 @@ SIGNALS = {
     "france_lat_lon": "fr_is_in_france(fr_pair_second({}), fr_pair_first({}))",
     "france_lon_lat": "fr_is_in_france(fr_pair_first({}), fr_pair_second({}))",
 }
+_EITHER_ORDER = {
+    "date": "any_date",
+    "date_month_first": "any_date",
+    "timestamp": "any_timestamp",
+    "timestamp_month_first": "any_timestamp",
+}
 _WIDTHS = {"least_width": "min(length({}))", "most_width": "max(length({}))"}
 _SIGNALS_OF = {  # the signals that a type, if it may be, is judged with
     "integer": ("leading_zeros", "code_like", "digits"),
@@ -41,14 +49,15 @@ _SIGNALS_OF = {  # the signals that a type, if it may be, is judged with
     "decimal_point_thousands": ("leading_zeros", "code_like"),
     "decimal_comma_thousands": ("leading_zeros", "code_like"),
     "time": ("beyond_a_day",),
-    "date": ("any_date",),
     "date_month_first": ("any_date",),
-    "timestamp": ("any_timestamp",),
     "timestamp_month_first": ("any_timestamp",),
     "point_lat_lon": ("brackets", "france_lat_lon", "france_lon_lat"),
     "point_lon_lat": ("brackets", "france_lat_lon", "france_lon_lat"),
     "text": ("letters",),
 }
+
+
+_MARKERS_PATTERN = quote_literal("(?i:" + "|".join(re.escape(text) for text in sorted(MARKERS)) + ")")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +103,12 @@ def gather(
         _count_values(connection, relation, table, {column: places[column] for column in few})
         _sample_values(connection, relation, table, {column: places[column] for column in many})
         found = _from_values(connection, table, places, candidates, own, rows)
-    if many:
-        left = {column: _worth_counting(found[column], candidates[column]) for column in many}
-        found |= _from_rows(connection, relation, left, {c: own.get(places[c], []) for c in many}, rows, distinct)
-    return found
+    left = {column: _worth_counting(found[column], candidates[column]) for column in many}
+    texts = {column: own.get(places[column], []) for column in many}
+    first = {column: _up_to_first(found[column], names) for column, names in left.items()}
+    found |= _from_rows(connection, relation, first, texts, rows, distinct)
+    wrong = {column: left[column] for column, names in first.items() if not _is_settled(found[column], names)}
+    return found | _from_rows(connection, relation, wrong, texts, rows, distinct)
 
 
 def _sizes(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str]) -> tuple[int, dict[str, int]]:
@@ -196,6 +207,8 @@ def _from_rows(
     distinct: Mapping[str, int],
 ) -> dict[str, Evidence]:
     """Evidence of columns from every row, in one reading for all of them."""
+    if not candidates:
+        return {}
     cleaned, counted = [], []
     for place, (column, names) in enumerate(candidates.items()):
         v, m = f"v{place}", f"m{place}"
@@ -246,7 +259,29 @@ def _evidence(rows: int, measured: Mapping[str, int], markers: Mapping[str, int]
 def _worth_counting(sampled: Evidence, names: Iterable[str]) -> list[str]:
     """The types that so many values of a sample read as that all rows may; a rare one is not ruled out by few."""
     least = min(sampled.values * WORTH_COUNTING, sampled.values - 1)
-    return [name for name in names if sampled.fits.get(name, 0) >= least]
+    return [
+        name
+        for name in names
+        if sampled.fits.get(name, 0) >= least
+        or (sampled.fits.get(name) and sampled.signals.get(_EITHER_ORDER.get(name, ""), 0) >= least)
+    ]
+
+
+def _up_to_first(sampled: Evidence, names: Sequence[str]) -> list[str]:
+    """The types down to the strictest that asks for nothing but values that read, if it reads all of a sample.
+
+    Whatever stands below is only of use where it then does not read all rows.
+    """
+    for place, name in enumerate(names):
+        if not (TYPES[name].words or TYPES[name].proof) and sampled.fits.get(name) == sampled.values:
+            return list(dict.fromkeys([*names[: place + 1], TEXT]))
+    return list(names)
+
+
+def _is_settled(evidence: Evidence, names: Sequence[str]) -> bool:
+    """Whether some type that asks for nothing else reads all rows, or nothing but text is left."""
+    free = [name for name in names if not (TYPES[name].words or TYPES[name].proof) and name != TEXT]
+    return not free or any(evidence.fits.get(name) == evidence.values for name in free)
 
 
 def _signals_of(names: Iterable[str]) -> list[str]:
@@ -267,7 +302,8 @@ def _widths(v: str) -> dict[str, str]:
 
 
 def _is_marker(v: str) -> str:
-    return f"coalesce(length({v}) <= {LONGEST} and lower({v}) in ({_listed(sorted(MARKERS))}), false)"
+    """SQL: one regular expression of them all is ten times faster than a list."""
+    return f"coalesce(regexp_full_match({v}, {_MARKERS_PATTERN}), false)"
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -21,4 +21,3 @@ MARKERS = frozenset({
     # no EPCI (Insee), and the errors of spreadsheets
     "zzzzzzzzz", "#ref!", "#valeur!", "#value!", "#div/0!", "#nom?", "#name?", "#nul!", "#nombre!", "#num!",
 })  # fmt: skip
-LONGEST = max(map(len, MARKERS))

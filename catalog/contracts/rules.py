@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from catalog.contracts.evidence import Evidence
+from catalog.contracts.evidence import TEXT, Evidence
 from catalog.contracts.headers import says_boolean, says_code, says_type
 from catalog.contracts.types import TYPES, LogicalType
 
-TEXT = "text"
 LEAST_SHARE = 0.99  # of the values, to make a column's type in spite of the rest
 LEAST_FITTING = 100  # values, for the same
 RARE_SHARE = 0.001  # of the values of a number may begin by 0, and be rejects
