@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 CHUNK_BYTES = 256 * 1024
 NOTE_SUFFIX = ".json"
 KEEP_FROM_BYTES = 1024**2  # a smaller file is sooner asked for again than kept
-NOTE_EVERY_BYTES = 4 * 1024**2  # what a killed run may lose
+NOTE_EVERY_BYTES = 8 * 1024**2  # what a killed run may lose
 KEEP_SECONDS = 7 * 86400
 
 log = structlog.get_logger(__name__)
