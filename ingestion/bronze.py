@@ -32,6 +32,7 @@ from ingestion.tables import Found, TableNames
 
 log = structlog.get_logger()
 BATCH_BYTES = 2 << 30  # of parquet in scratch before it is committed
+EPOCH = date(1970, 1, 1)
 BATCH_REJECTS = 500_000  # kept in memory before they enter the ledger
 OnProgress = Callable[[str, int, int], None]  # what, steps done, steps in all
 
@@ -154,7 +155,6 @@ class BronzeLoader:
     def _take(self, look: Look, manifest: Manifest, batch: BronzeBatch) -> _Taken:
         """Decode one resource and write its rows; its working files are gone after."""
         folder = self.scratch / manifest.resource_id
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             taken = self._decode(look, manifest, folder)
             parts = self._parts(look, taken, batch)
@@ -165,7 +165,8 @@ class BronzeLoader:
             taken.tables = [replace(found, frame=pl.LazyFrame()) for found in taken.tables]  # it may hold the rows
             return taken
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():  # few resources need one
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _decode(self, look: Look, manifest: Manifest, folder: Path) -> _Taken:
         path = self.raw.local_file(manifest, folder)
@@ -314,13 +315,14 @@ def _told(error: BaseException, manifest: Manifest) -> str:
 
 
 def _with_lineage(name: str, manifest: Manifest, found: DecodedTable, loaded_at: datetime) -> Part:
+    # numbers that are cast: a literal day or moment costs a millisecond to make
     lineage = {
-        "_resource_id": pl.lit(manifest.resource_id, pl.String),
-        "_extraction_date": pl.lit(manifest.extraction_date, pl.Date),
-        "_source_file": pl.lit(manifest.file_name, pl.String),
-        "_source_member": pl.lit(found.member, pl.String),
+        "_resource_id": pl.lit(manifest.resource_id),
+        "_extraction_date": pl.lit((manifest.extraction_date - EPOCH).days).cast(pl.Date),
+        "_source_file": pl.lit(manifest.file_name),
+        "_source_member": pl.lit(found.member).cast(pl.String),
         "_source_line": pl.col("_source_line").cast(pl.Int64),
-        "_loaded_at": pl.lit(loaded_at).cast(pl.Datetime("us", "UTC")),
+        "_loaded_at": pl.lit(int(loaded_at.timestamp() * 1e6)).cast(pl.Datetime("us", "UTC")),
     }
     columns = [*found.columns, *LINEAGE]
     return Part(name, found.frame.with_columns(**lineage).select(columns), columns, found.rows)
