@@ -102,7 +102,7 @@ def is_document(resource: Resource) -> bool:
 def make_feed(listed: Listed, name: str, leave_to: tuple[str, ...] = ()) -> Feed:
     """The feed that takes every table of a dataset, but for those other feeds take."""
     dataset = listed.dataset
-    title = one_line(dataset.title) or dataset.slug
+    title = one_line(dataset.title) or one_line(dataset.slug) or dataset.id
     return Feed(
         feed=name,
         title=title,

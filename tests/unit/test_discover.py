@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import lake_settings
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from scripted_http import Answer, scripted_session
@@ -193,6 +193,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
     slug=TEXT,
     identifier=st.text("0123456789abcdef", min_size=24, max_size=24),
 )
+@example(title="", description="", owner="", slug="a\x85b", identifier="1" * 24)
 def test_the_file_of_a_feed_says_what_the_feed_is(
     title: str, description: str, owner: str, slug: str, identifier: str
 ) -> None:
