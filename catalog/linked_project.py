@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 GENERATED = "generated"  # named in the project's `model-paths`
@@ -21,10 +22,12 @@ def link_project(project: Path, generated: Path, folder: Path) -> None:
     generated.mkdir(parents=True, exist_ok=True)
     wanted[GENERATED] = generated
     folder.mkdir(parents=True, exist_ok=True)
-    for link in list(folder.iterdir()):
-        if wanted.get(link.name) == link.readlink():
-            del wanted[link.name]
+    for path in list(folder.iterdir()):
+        if path.is_symlink() and wanted.get(path.name) == path.readlink():
+            del wanted[path.name]
+        elif path.is_symlink() or path.is_file():
+            path.unlink()
         else:
-            link.unlink()
+            shutil.rmtree(path)  # what dbt leaves behind when a person runs it there
     for name, path in wanted.items():
         (folder / name).symlink_to(path)
