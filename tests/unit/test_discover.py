@@ -362,7 +362,7 @@ def test_an_auto_or_archived_follower_leaves_nothing(settings: Settings) -> None
     auto = Feed.model_validate({**GOOD, "feed": "one", "domain": "one", "source": {"dataset": f"{1:024x}"}})
     walk, _ = discovery(settings, page(body(1)), feeds=[auto])
     assert [(o.followed_by, o.added) for o in walk.find(Terms(), None, adds=True)] == [(("one",), None)]
-    put(settings, yaml.safe_dump({"feed": "mine", "domain": "mine", **GOOD, "source": {"dataset": f"{1:024x}"}}))
+    put(settings, json.dumps(declared("mine", f"{1:024x}", pattern="nothing there").model_dump(mode="json")))
     archive(settings, load_registry(settings), "mine")
     walk, _ = discovery(settings, page(body(1)))
     assert [(o.followed_by, o.added) for o in walk.find(Terms(), None, adds=True)] == [(("mine (archived)",), None)]
