@@ -21,7 +21,7 @@ from ingestion.decode.arrow_text import number_text, scan_text, write_text
 from ingestion.decode.geometry import is_placeable, reference_system, to_longitude_latitude
 from ingestion.decode.table import DecodedTable, RefusedMember, Source
 
-BATCH_ROWS = 2048  # a geometry may hold megabytes
+BATCH_ROWS, BATCH_POINTS = 1 << 11, 1 << 16  # a geometry may hold megabytes
 _ENVELOPE_BYTES = (0, 32, 48, 48, 64)
 _TABLES = """
     select contents.table_name, geometries.column_name, geometries.geometry_type_name,
@@ -103,7 +103,7 @@ def _holds_points(database: sqlite3.Connection, table: _Table, column: str) -> b
 
 
 def _batches(rows: sqlite3.Cursor, has_geometry: bool, is_point: bool, system: str | None) -> Iterator[list[pa.Array]]:
-    while batch := rows.fetchmany(BATCH_ROWS):
+    while batch := rows.fetchmany(BATCH_POINTS if is_point else BATCH_ROWS):
         columns = [list(column) for column in zip(*batch, strict=True)]
         shapes = [_wkb(value) for value in columns.pop()] if has_geometry else []
         texts = [[_text(value) for value in column] for column in columns]

@@ -22,7 +22,7 @@ from ingestion.decode.dbf import Dbf, dbf_facts, open_dbf
 from ingestion.decode.geometry import is_placeable, reference_system, spatial_cursor, to_longitude_latitude
 from ingestion.decode.table import DecodedTable, Source
 
-BATCH_SHAPES = 2048  # a shape may hold megabytes
+BATCH_SHAPES, BATCH_POINTS = 1 << 11, 1 << 16  # a shape may hold megabytes; few points convert as slowly as many
 _POINTS = (1, 11, 21)  # shape types: a point, with Z, with M
 _SHAPES_SQL = """
     select
@@ -116,7 +116,7 @@ class _Reader:
             try:
                 cursor.execute(_SHAPES_SQL.format(path=quote_literal(str(self.path))))
                 start = 0
-                for kept, attributes in self.dbf.batches(BATCH_SHAPES):
+                for kept, attributes in self.dbf.batches(BATCH_POINTS if self.projection else BATCH_SHAPES):
                     shapes = self._checked(cursor.fetchmany(len(kept)), start, len(kept))
                     start += len(kept)
                     yield [*attributes, *_geometry_columns(_kept(shapes, kept), self.projection)]

@@ -6,6 +6,7 @@ import ast
 import gzip
 import hashlib
 import json
+import struct
 import zipfile
 from collections import Counter
 from contextlib import suppress
@@ -116,6 +117,7 @@ def test_members_that_are_documents_are_refused_one_by_one(tmp_path: Path) -> No
         ("Incendies.csv", "DecodedTable"),
         ("Mention légales.pdf", "RefusedMember"),
     ]
+    assert all(one.is_document for one in found if isinstance(one, RefusedMember))
 
 
 @pytest.mark.parametrize("entry", [e for e in entries() if e["kind"] == "parquet"], ids=case_id)
@@ -161,6 +163,26 @@ def test_sheet_gives_every_cell_of_the_independent_reading(entry: Entry, tmp_pat
 def rows_digest(frame: pl.DataFrame) -> str:
     digests = (hashlib.sha256("".join(f"{cell}\x1f" for cell in row).encode()).digest() for row in frame.iter_rows())
     return f"{sum(int.from_bytes(one, 'big') for one in digests) % 2**256:064x}"
+
+
+@pytest.mark.parametrize(
+    ("record", "error"),
+    [(b"\x05\x02\x0a\x00%s\x2a\x01\0\0", "#N/A"), (b"\x05\x02\x0a\x00%s\x07\x01\0\0", "#DIV/0!")],
+)
+def test_error_cell_of_an_xls_keeps_its_name(record: bytes, error: str, tmp_path: Path) -> None:
+    content = (DATA / "datasets" / "communes-nouvelles" / "communes_nouvelles_2018.xls").read_bytes()
+    for row, column in ((7, 1), (7, 0), (9, 5)):
+        place = struct.pack("<HH", row, column)
+        at = content.index(b"\xfd\x00\x0a\x00" + place)  # a shared text
+        content = content[:at] + record % content[at + 4 : at + 10] + content[at + 14 :]
+    path = tmp_path / "file.xls"
+    path.write_bytes(content)
+    one = next(decode(path, file_name=path.name, declared_format=None, scratch=tmp_path / "scratch"))
+    assert isinstance(one, DecodedTable)
+    cells = one.frame.filter(pl.col("_source_line").is_in([8, 10])).collect().rows()
+
+    assert one.rows == 626
+    assert (cells[0][:3], cells[1][5]) == ((error, error, "01442"), error)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
