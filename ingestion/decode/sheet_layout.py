@@ -47,6 +47,8 @@ def lay_out(rows: Sequence[SheetRow]) -> SheetLayout | str:
     header += _has_codes_below(cells, header)
     if _is_text(rows[header + 1 :]):
         return "This sheet holds a text or a report, not a table: most of its rows fill one cell."
+    if width == 2 and _mostly_alone(cells[header + 1 :]):
+        header = 0  # a list with a remark here and there
     titles = ["\t".join(row) for row in cells[:header]]
     return SheetLayout(header, cells[header], titles)
 
@@ -62,11 +64,15 @@ def _list_or_text(rows: Sequence[SheetRow]) -> SheetLayout | str:
     return SheetLayout(0, [rows[0][1][0]], [])
 
 
+def _mostly_alone(cells: Sequence[Sequence[str]]) -> bool:
+    return 2 * sum(_filled(row) == 1 for row in cells) > len(cells)
+
+
 def _is_text(rows: Sequence[SheetRow], least_blanks: int = 3) -> bool:
     """Whether most rows fill one cell, among blank rows or with sentences."""
-    alone = [max(cells, key=len) for _, cells in rows if _filled(cells) == 1]
-    if 2 * len(alone) <= len(rows):
+    if not _mostly_alone([cells for _, cells in rows]):
         return False
+    alone = [max(cells, key=len) for _, cells in rows if _filled(cells) == 1]
     blanks = sum(after[0] - before[0] > 1 for before, after in pairwise(rows))
     return blanks >= max(least_blanks, 0.1 * len(rows)) or sum(map(len, alone)) > _SENTENCE_LENGTH * len(alone)
 

@@ -22,13 +22,14 @@ from ingestion.decode.sheet import Sheet
 from ingestion.decode.sheet_layout import lay_out
 from ingestion.decode.spreadsheetml import read_spreadsheetml
 from ingestion.decode.table import DecodedTable, RefusedMember, Source
+from ingestion.decode.xls_errors import with_errors
 from ingestion.decode.xlsx import read_xlsx
 from ingestion.decode.xml_events import NotXml
 from ingestion.decode.zipped_xml import check_growth
 
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _READERS: dict[str, Callable[[Path], Iterator[Sheet]]] = {
-    "xls": read_with_calamine,
+    "xls": lambda path: with_errors(path, read_with_calamine(path)),
     "xlsb": read_with_calamine,
     "xlsx": read_xlsx,
     "ods": read_ods,

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from office_files import STYLES, cells, ods, xlsx, zipped
 
 from catalog.errors import NotATable, Refused
-from ingestion.decode import DecodedTable, RefusedMember, calamine_process, decode, scratch_rows, zipped_xml
+from ingestion.decode import DecodedTable, RefusedMember, calamine_process, decode, scratch_rows, xls_errors, zipped_xml
 from ingestion.decode.cells import DATE, DURATION, kind_of_format, number_text, serial_text
+from ingestion.decode.sheet import Sheet
 from ingestion.decode.sheet_layout import SheetLayout, lay_out
 
 Found = list[DecodedTable | RefusedMember]
@@ -156,6 +157,10 @@ SHEETS = {
     ),
     "header only": ([["a", "b"]], ["a", "b"], [], ""),
     "a list": ([["commune"], ["Ain"], ["Aisne"]], ["commune"], [("Ain", 2), ("Aisne", 3)], ""),
+    "a list with a remark": (
+        [["commune"], ["Ain"], ["Aisne", "new"], ["Allier"]], ["commune", ""],
+        [("Ain", "", 2), ("Aisne", "new", 3), ("Allier", "", 4)], "",
+    ),
     "repeated names": ([["a", "a", "A"], ["1", "2", "3"]], ["a", "a", "A"], [("1", "2", "3", 2)], ""),
 }  # fmt: skip
 
@@ -379,6 +384,44 @@ def test_reader_that_dies_refuses_its_file(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(Refused, match="its reader died"):
         list(calamine_process.read_with_calamine(tmp_path))
     assert sys.executable
+
+
+def record(kind: int, body: bytes = b"") -> bytes:
+    return struct.pack("<HH", kind, len(body)) + body
+
+
+def test_errors_of_an_xls_stand_in_their_cells_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, end = record(0x0809, b"\0" * 16), record(0x000A)
+    sheet = (
+        begin
+        + record(0x0205, struct.pack("<HHHBB", 2, 1, 0, 0x2A, 1))
+        + record(0x0205, struct.pack("<HHHBB", 2, 2, 0, 1, 0))  # true, no error
+        + begin
+        + record(0x0205, struct.pack("<HHHBB", 0, 0, 0, 0x2A, 1))  # in a chart
+        + end
+        + record(0x0006, struct.pack("<HHHBBBBHHH", 4, 1, 0, 2, 0, 0x17, 0, 0, 0xFFFF, 0))
+        + record(0x0006, struct.pack("<HHHd", 4, 2, 0, 1.0))
+        + record(0x0205, b"\0")  # cut
+        + end
+    )
+    head = begin + record(0x0085, struct.pack("<IBB", 0, 0, 0)) + end
+    head = begin + record(0x0085, struct.pack("<IBB", len(head), 0, 0)) + end
+    monkeypatch.setattr(xls_errors, "read_stream", lambda path, *names: head + sheet + b"\0")
+    given_ = [Sheet("F", False, iter([(1, ["a", "b", "c"]), (5, ["x", "", "1"])])), Sheet("G", False, None, "chart")]
+    first, second = list(xls_errors.with_errors(tmp_path, iter(given_)))
+    assert first.rows is not None
+    assert list(first.rows) == [(1, ["a", "b", "c"]), (3, ["", "#N/A"]), (5, ["x", "#REF!", "1"])]
+    assert second == given_[1]
+
+
+def test_one_stray_cell_costs_no_memory(tmp_path: Path) -> None:
+    far = '<row r="1048576"><c r="A1048576"><v>1</v></c><c r="XFD1048576"><v>2</v></c></row>'
+    content = xlsx({"F": cells([["a", "b"], *[["1", "2"]] * 3]) + far})
+    one = table(read(tmp_path, content))
+    assert (one.rows, len(one.columns), one.headers[:3]) == (4, 16_384, ["a", "b", ""])
+    assert rows(one)[-1][-2:] == ("2", 1_048_576)
+    with pytest.raises(Refused, match="memory"):  # the reader of old workbooks holds a full rectangle
+        list(calamine_process.read_with_calamine(tmp_path / "source"))
 
 
 SMALL = xlsx({"F": cells([["a", "b"], ["1", "é"]]) + '<row r="3"><c s="1"><v>43395</v></c></row>'}, texts=["<t>x</t>"])
