@@ -91,7 +91,8 @@ def _is_dbf(head: bytes) -> bool:
     header_bytes, record_bytes = struct.unpack_from("<HH", head, 8)
     is_date = head[2] <= 12 and head[3] <= 31
     is_sized = (header_bytes - 33) % 32 in (0, 7, 8, 1, 31) and header_bytes > 33 and record_bytes > 1
-    return is_date and is_sized and head[43:44] in tuple(bytes([type_]) for type_ in _DBF_TYPES)
+    has_name = b"\0" in head[32:43]  # each ends its field's name; versions 30 to 43 are digits and letters
+    return is_date and is_sized and has_name and head[43:44] in tuple(bytes([type_]) for type_ in _DBF_TYPES)
 
 
 def unread(kind: str) -> Refused:
