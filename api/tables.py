@@ -131,7 +131,8 @@ class Tables:
 
     def _raw_table(self, pin: Pin, as_of: date | None) -> ServedTable:
         """A bronze table keeps every extraction, so its past is a filter and needs no older snapshot."""
-        domain = next((feed.domain for feed in self.registry if pin.name in feed.bronze_names()), None)
+        feed = self.registry.feed_of(pin.name)
+        domain = feed.domain if feed else None
         conditions = (Condition("_extraction_date", "less", (as_of.isoformat(),)),) if as_of else ()
         return ServedTable(Layer.RAW, pin, domain, self._raw_rows(pin), conditions)
 

@@ -83,6 +83,10 @@ class Registry:
             add(domain, [])
         return ordered
 
+    def feed_of(self, bronze_table: str) -> Feed | None:
+        """The feed that fills a bronze table; no feed's name holds two underscores in a row."""
+        return self.feeds.get(bronze_table.partition("__")[0])
+
     def bronze_tables(self) -> dict[str, FeedTable]:
         """Every declared bronze table."""
         return {name: table for feed in self for name, table in feed.bronze_names().items()}
