@@ -26,7 +26,7 @@ from catalog.iceberg import LINEAGE, SOURCES_PROPERTY, Lakehouse
 from catalog.ledger import Ledger
 from ingestion.batch import BronzeBatch, Part
 from ingestion.decode import DecodedTable, RefusedMember, RejectedRow, decode
-from ingestion.history import FeedHistory, Look, facts_of, in_order
+from ingestion.history import FeedHistory, Look, facts_of, in_order, kind_of
 from ingestion.raw import Manifest, RawZone
 from ingestion.tables import Found, TableNames
 
@@ -187,7 +187,7 @@ class BronzeLoader:
         if scope := look.scope(manifest):
             return replace(taken, names=[scope] * len(taken.tables), refused_name=scope)
         seen = (manifest.resource_id, manifest.title, manifest.file_name)
-        found = [Found(one.member or "", one.facts.get("kind", ""), one.columns) for one in taken.tables]
+        found = [Found(one.member or "", kind_of(one.facts), one.columns) for one in taken.tables]
         names = look.names.assign(*seen, found)
         return replace(taken, names=names, refused_name=look.names.of_refused(*seen, names))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -119,6 +119,11 @@ def facts_of(row: Row) -> dict[str, Any]:
     """Facts of a load, as its decoder and loader left them."""
     facts: dict[str, Any] = json.loads(row.facts or "{}")
     return facts
+
+
+def kind_of(facts: Mapping[str, Any]) -> str:
+    """The kind of file a table was in, as its decoder tells; every workbook is one kind, whatever its format."""
+    return "sheet" if "sheet" in facts else str(facts.get("kind") or "")
 
 
 def _by_table(feed: Feed, manifests: Iterable[Manifest]) -> list[Manifest]:

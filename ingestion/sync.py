@@ -133,7 +133,8 @@ class Syncer:
         """Whether a feed takes a resource, and none of the feeds it leaves things to does."""
         if not feed.takes(resource.title, resource.file_name):
             return False
-        others = [self.registry.get(name) for name in feed.source.leave_to] if self.registry else []
+        known = self.registry.feeds if self.registry else {}
+        others = [known[name] for name in feed.source.leave_to if name in known]  # an archived one takes nothing
         return not any(
             _may_follow(feed, other, dataset) and other.takes(resource.title, resource.file_name) for other in others
         )

@@ -42,7 +42,7 @@ _PASSING = re.compile(
 _IDENTIFIER = re.compile(r"[0-9a-f]{24}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _FORMATS = ("csv", "tsv", "txt", "json", "geojson", "xml", "xls", "xlsx", "ods", "parquet", "zip", "gz")
 _SAYS_NOTHING = {*_FORMATS, "file", "files", "part", "download", "downloads", "export", "exports"}
-_FAMILIES = {"ndjson": "json", "xls": "sheet", "xlsx": "sheet", "ods": "sheet"}
+_FAMILIES = {"ndjson": "json"}
 
 
 @dataclass(frozen=True, slots=True)
