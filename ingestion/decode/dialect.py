@@ -142,10 +142,10 @@ def _lay_out(reading: _Reading, lines: Sequence[str]) -> Dialect:
 
 
 def _fit_header(header: list[str], width: int, data: Sequence[Record]) -> list[str]:
-    """Even out a trailing separator that only the header has, or only the rows."""
-    if len(header) == width + 1 and header[-1] == "":
-        return header[:-1]
+    """Even out trailing separators that only the header has, or only the rows."""
+    if not any(header[width:]):
+        header = header[:width]
     rows = [record.fields for record in data if len(record.fields) == width]
-    if len(header) == width - 1 and rows and all(row[-1] == "" for row in rows):
-        return [*header, ""]
+    if rows and not any(any(row[len(header) :]) for row in rows):
+        return [*header, *[""] * (width - len(header))]
     return header

@@ -113,6 +113,12 @@ REGULAR = {
         [(2, ["1", "2", ""]), (3, ["3", "4", ""])],
     ),
     "trailing separator of the header": (b"a;b;\n1;2\n3;4\n", AB, AB_LINES),
+    "trailing separators of the header, many": (b"a;b;;;\n1;2\n3;4\n", AB, AB_LINES),
+    "trailing separators under the header, many": (
+        b"a;b;c\n1;2;3;;\n4;5;6;;\n",
+        ["a", "b", "c", "", ""],
+        [(2, ["1", "2", "3", "", ""]), (3, ["4", "5", "6", "", ""])],
+    ),
     "same header twice": (b"a;a;\n1;2;3\n", ["a", "a", ""], [(2, ["1", "2", "3"])]),
     "utf-8 beyond French": ("a;b\n東京;🚲\n".encode(), AB, [(2, ["東京", "🚲"])]),
 }
