@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -39,22 +40,24 @@ def main() -> None:
     options = parser.parse_args()
     started, load = datetime.now(UTC), os.getloadavg()[0]
     folder = Path(tempfile.mkdtemp(prefix="bench-ingest-", dir=options.folder))
-    try:
-        cases = _inputs(folder, options.rows, options.small)
-        measures = _measure(folder, cases, options.repeats)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    results = {
+    about: dict[str, Any] = {
         "commit": _git("rev-parse", "HEAD") + ("-dirty" if _git("status", "--porcelain", "-uno") else ""),
         "started_at": started.isoformat(timespec="seconds"),
-        "machine": _machine() | {"load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2)},
         "rows": options.rows,
         "small_files": options.small,
-        "cases": {case: {name: _summary(taken) for name, taken in by.items()} for case, by in measures.items()},
     }
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    options.results.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(write_report(results, into_docs=options.results == RESULTS))
+    report = ""
+    try:
+        for measures in _measure(folder, _inputs(folder, options.rows, options.small), options.repeats):
+            machine = _machine() | {"load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2)}
+            cases = {case: {name: _summary(taken) for name, taken in by.items()} for case, by in measures.items()}
+            results = about | {"machine": machine, "cases": cases}
+            options.results.parent.mkdir(parents=True, exist_ok=True)
+            options.results.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+            report = write_report(results, into_docs=options.results == RESULTS)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(report)
 
 
 def _inputs(folder: Path, rows: int, small: int) -> dict[str, tuple[str, Path]]:
@@ -74,7 +77,8 @@ def _inputs(folder: Path, rows: int, small: int) -> dict[str, tuple[str, Path]]:
 
 def _measure(
     folder: Path, cases: dict[str, tuple[str, Path]], repeats: int
-) -> dict[str, dict[str, list[dict[str, Any]]]]:
+) -> Iterator[dict[str, dict[str, list[dict[str, Any]]]]]:
+    """Let every contender have its turn at every case; all measures so far after each round."""
     taken: dict[str, dict[str, list[dict[str, Any]]]] = {case: {name: [] for name in NAMES} for case in cases}
     for turn in range(repeats):
         for case, (encoding, path) in cases.items():
@@ -88,12 +92,13 @@ def _measure(
         counts = {case: {one["rows"] for by in taken[case].values() for one in by} for case in cases}
         if any(len(rows) != 1 for rows in counts.values()):
             raise SystemExit(f"The contenders did not write the same rows: {counts}.")
-    return taken
+        yield taken
 
 
 def _summary(taken: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "seconds": round(median(one["seconds"] for one in taken), 3),
+        "cpu_seconds": round(median(one["cpu_seconds"] for one in taken), 3),
         "peak_mib": round(median(one["peak_bytes"] for one in taken) / (1 << 20)),
         "all_seconds": [round(one["seconds"], 3) for one in taken],
         "rows": taken[0]["rows"],
