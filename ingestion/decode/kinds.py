@@ -109,8 +109,6 @@ def kind_of_archive(names: list[str]) -> str | None:
         return {"xl/": XLSX, "word/": "docx document", "ppt/": "pptx document"}.get(folder, "Office document")
     if "mimetype" in names and "content.xml" in names:
         return OPENDOCUMENT
-    if "doc.kml" in names:
-        return "kmz map"
     return None
 
 

@@ -141,6 +141,16 @@ def test_members_of_an_archive_and_facts(tmp_path: Path) -> None:
     assert (second.facts["kind"], second.facts["element"]) == ("xml", "l/p/x")
 
 
+def test_map_in_a_kmz_is_read_from_its_kml(tmp_path: Path) -> None:
+    place = "<Placemark><name>a</name><Point><coordinates>2.5,48.1,0</coordinates></Point></Placemark>"
+    kml = f'<?xml version="1.0"?><kml xmlns="http://www.opengis.net/kml/2.2"><Document>{place * 2}</Document></kml>'
+    first, second = read(tmp_path, zipped({"doc.kml": kml, "files/i.png": b"\x89PNG"}))
+    assert contents(first) == (
+        ["name", "Point_coordinates"], [("a", "2.5,48.1,0", 1), ("a", "2.5,48.1,0", 2)],
+    )  # fmt: skip
+    assert (first.member, second.member) == ("doc.kml", "files/i.png")
+
+
 BOMB = '<!DOCTYPE l [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><l><r>&b;</r><r/></l>'
 REFUSED = {
     "no repeating element": ("<l><a>1</a><b>2</b></l>", Refused, "no element that repeats"),
