@@ -27,8 +27,10 @@ COMMA = ",\n        "
 INDENT, WIDTH = " " * 24, 120  # of the list of columns that did not read
 HEADER = """\
 {{#-
-    Written from the contract {feed}/{part}.yml, which says what each column is: edit that file, not this one.
-    `odh feeds adopt {table}` makes this model one of the project's, to be written on by hand.
+    Written from a contract, which says what each column is. Edit that file, not this one:
+        contracts/{feed}/{part}.yml
+    or make this model one of the project's, to be written on by hand:
+        odh feeds adopt {feed}.{part}
 -#}}
 """
 CONFIG = "{{{{ config(schema='silver', tags=['{domain}']) }}}}\n\n"
@@ -116,7 +118,7 @@ def prune_models(settings: Settings, feeds: Container[str]) -> None:
 
 def _with_header(contract: Contract) -> str:
     part = contract.table.removeprefix(f"{contract.feed}__")
-    return HEADER.format(feed=contract.feed, part=part, table=contract.table) + model_sql(contract)
+    return HEADER.format(feed=contract.feed, part=part) + model_sql(contract)
 
 
 # The same columns without dbt

@@ -21,7 +21,7 @@ from catalog.settings import Settings
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 HEADER = """\
-# What each column of {table} is; odh wrote it from the rows of the table. Edit it as you like: a column with
+# What each column of this table is; odh wrote it from the rows of the table. Edit it as you like: a column with
 # `decided: hand` is never changed again. Each field is told in docs/contracts.md. A comment stays as long as no
 # column changes.
 """
@@ -119,7 +119,7 @@ def write_contract(settings: Settings, contract: Contract) -> Path:
 
 def render_contract(contract: Contract) -> str:
     """The text of a contract file; what is as ever is left out."""
-    return HEADER.format(table=contract.table) + as_yaml(_with_whole_numbers(_stored(contract)))
+    return HEADER + as_yaml(_with_whole_numbers(_stored(contract)))
 
 
 def replace_file(path: Path, text: str) -> None:
