@@ -42,6 +42,7 @@ _EITHER_ORDER = {
     "timestamp": "any_timestamp",
     "timestamp_month_first": "any_timestamp",
 }
+_CONDITIONAL = ("boolean", "point_lat_lon", "point_lon_lat")  # which values they are matters, or their order
 _WIDTHS = {"least_width": "min(length({}))", "most_width": "max(length({}))"}
 _SIGNALS_OF = {  # the signals that a type, if it may be, is judged with
     "integer": ("leading_zeros", "code_like", "digits"),
@@ -273,15 +274,20 @@ def _up_to_first(sampled: Evidence, names: Sequence[str]) -> list[str]:
     Whatever stands below is only of use where it then does not read all rows.
     """
     for place, name in enumerate(names):
-        if not (TYPES[name].words or TYPES[name].proof) and sampled.fits.get(name) == sampled.values:
+        if _is_free(name) and sampled.fits.get(name) == sampled.values:
             return list(dict.fromkeys([*names[: place + 1], TEXT]))
     return list(names)
 
 
 def _is_settled(evidence: Evidence, names: Sequence[str]) -> bool:
     """Whether some type that asks for nothing else reads all rows, or nothing but text is left."""
-    free = [name for name in names if not (TYPES[name].words or TYPES[name].proof) and name != TEXT]
+    free = [name for name in names if _is_free(name) and name != TEXT]
     return not free or any(evidence.fits.get(name) == evidence.values for name in free)
+
+
+def _is_free(name: str) -> bool:
+    """Whether values that read are all that a type asks for."""
+    return not (TYPES[name].words or TYPES[name].proof or name in _CONDITIONAL)
 
 
 def _signals_of(names: Iterable[str]) -> list[str]:

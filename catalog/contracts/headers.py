@@ -10,7 +10,7 @@ from catalog.names import to_snake
 
 # The header of a quantity, whatever it is a quantity of: `nb_communes`, `population_departement`, `part_siren`.
 _QUANTITY = re.compile(
-    r"^(nb|nbr|nbre|nombre|n|total|tot|somme|montant|mt|prix|cout|taux|tx|part|pct|pourcentage|proportion|surface"
+    r"^(nb|nbr|nbre|nombre|total|tot|somme|montant|mt|prix|cout|taux|tx|part|pct|pourcentage|proportion|surface"
     r"|superficie|aire|valeur|val|moyenne|moy|mediane|min|max|mini|maxi|minimum|maximum|ecart|effectif|effectifs|pop\w*"
     r"|population|densite|altitude|alti|alt|longueur|largeur|hauteur|profondeur|score|rang|annee|an|age|duree|distance"
     r"|vitesse|puissance|indice|count|sum|avg|mean|quantite|qte|volume|poids|nuitees|capacite|places|voix)\b"
