@@ -9,12 +9,12 @@ from __future__ import annotations
 import codecs
 import unicodedata
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -166,13 +166,20 @@ def _is_valid_utf8(chunk: bytes) -> bool:
 
 def _score_file(path: Path) -> str:
     in_words, apart, sequences = np.zeros(256, np.int64), np.zeros(256, np.int64), 0
-    with ThreadPoolExecutor(2) as pool:  # a character at a block's edge may be counted apart: it weighs nothing
-        size = path.stat().st_size
-        for words, others, paired in pool.map(partial(_count_at, path), range(0, size, SCORED_BYTES)):
-            in_words, apart, sequences = in_words + words, apart + others, sequences + paired
+    for words, others, paired in _counts(path):  # a character at a block's edge may be counted apart: it weighs nothing
+        in_words, apart, sequences = in_words + words, apart + others, sequences + paired
     if sequences > _MIXED_SHARE * (in_words + apart).sum():
         return MIXED
     return best_single_byte(in_words, apart)
+
+
+def _counts(path: Path) -> Iterator[tuple[_Counts, _Counts, int]]:
+    size = path.stat().st_size
+    if size <= SCORED_BYTES:
+        yield _count_at(path, 0)
+        return
+    with ThreadPoolExecutor(2) as pool:
+        yield from pool.map(partial(_count_at, path), range(0, size, SCORED_BYTES))
 
 
 def _count_at(path: Path, offset: int) -> tuple[_Counts, _Counts, int]:
@@ -198,14 +205,21 @@ def best_single_byte(in_words: _Counts, apart: _Counts, encodings: Sequence[str]
     """Choose the single-byte encoding whose reading of these bytes is the most French."""
 
     def score(encoding: str) -> int:
-        table = TABLES.get(encoding) or _table(encoding)
-        return sum(
-            int(in_words[byte]) * _weight_in_word(table[byte]) + int(apart[byte]) * _weight_apart(table[byte])
-            for byte in range(0x80, 0x100)
-            if in_words[byte] or apart[byte]
-        )
+        word_weights, other_weights = _weights(encoding)
+        return int(in_words @ word_weights + apart @ other_weights)
 
     return max(encodings, key=score)  # the first of equals
+
+
+@cache
+def _weights(encoding: str) -> tuple[_Counts, _Counts]:
+    """What each byte is worth in a word, and apart."""
+    table = TABLES.get(encoding) or _table(encoding)
+    high = [byte >= 0x80 for byte in range(256)]
+    return (
+        np.array([_weight_in_word(char) * is_high for char, is_high in zip(table, high, strict=True)]),
+        np.array([_weight_apart(char) * is_high for char, is_high in zip(table, high, strict=True)]),
+    )
 
 
 _LETTERS, _CAPITALS = "éèêàçôîûâùïëœ", "ÉÈÊÀÇÔÎÛÂÙÏËŒ"
@@ -241,17 +255,27 @@ def to_utf8(path: Path, target: Path, encoding: Encoding) -> None:
     Raises:
         Refused: when the bytes are not what their mark announces.
     """
-    with path.open("rb") as source, target.open("wb", buffering=0) as output, ThreadPoolExecutor(1) as pool:
+    with path.open("rb") as source, target.open("wb") as output:
         source.seek(encoding.bom_bytes)
         blocks = iter(lambda: source.read(CHUNK_BYTES), b"")
         try:
-            written: Future[int | None] | None = None
-            for data in _transcode(blocks, encoding.name):
-                if written:
-                    written.result()
-                written = pool.submit(output.write, data)
+            _write(_transcode(blocks, encoding.name), output)
         except UnicodeError as error:
             raise Refused(f"The text is not valid {encoding.name}: {error}. Ask its publisher for UTF-8.") from error
+
+
+def _write(blocks: Iterator[bytes], output: IO[bytes]) -> None:
+    """Write each block while the next is made."""
+    output.write(next(blocks, b""))
+    second = next(blocks, None)
+    if second is None:
+        return
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(output.write, second)
+        for block in blocks:
+            written.result()
+            written = pool.submit(output.write, block)
+        written.result()
 
 
 def _transcode(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
