@@ -25,13 +25,12 @@ _DECLARED = re.compile(r"""<\?xml\b[^>]*?\bencoding\s*=\s*["']([\w.:-]+)""")
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A document that parses: its bytes, what to read them in whatever they declare, and what that is called."""
+    """A way to read a document: its bytes, what to read them in whatever they declare, and what that is called."""
 
     path: Path
     offset: int
     forced: str | None
     encoding: str
-    root: Node
 
 
 def decode_xml(source: Source, text: Utf8Text) -> Iterator[DecodedTable]:
@@ -45,12 +44,12 @@ def decode_xml(source: Source, text: Utf8Text) -> Iterator[DecodedTable]:
         NotATable: when it is a page or a picture.
         Refused: when it is not well-formed, declares entities, or holds no repeating element.
     """
-    document = _open(source, text)
-    tables = plan_tables(document.root)
+    document, root = _open(source, text)
+    tables = plan_tables(root)
     files = {table.node: source.new_file(".csv") for table in tables}
     with ExitStack() as stack:
         writers = {node: stack.enter_context(row_writer(path)) for node, path in files.items()}
-        reader = _RowReader(document.root, writers, {table.node: table for table in tables})
+        reader = _RowReader(root, writers, {table.node: table for table in tables})
         _parse(document, reader)
     names: set[str] = set()
     for table in tables:
@@ -58,20 +57,31 @@ def decode_xml(source: Source, text: Utf8Text) -> Iterator[DecodedTable]:
         yield _decoded(source, table, files[table.node], writers[table.node].rows, member, document.encoding)
 
 
-def _open(source: Source, text: Utf8Text) -> _Document:
+def _open(source: Source, text: Utf8Text) -> tuple[_Document, Node]:
     declared = _DECLARED.match(text.head(1000).lstrip())
-    try:
-        with source.path.open("rb") as stream:
-            root = survey(stream, None)
-        return _Document(source.path, 0, None, declared[1].lower() if declared else text.encoding, root)
-    except NotXml as error:
+    encoding = declared[1].lower() if declared else text.encoding
+    as_found = _Document(text.path, text.bom_bytes, "utf-8", text.encoding)
+    as_declared = _Document(source.path, 0, None, encoding)
+    # Accents that are right in UTF-8 are no accident: another declaration would break each of them.
+    is_utf8 = text.encoding in ("utf-8", "utf-8-sig") and not encoding.startswith("utf") and not _is_ascii(source.path)
+    error: NotXml | None = None
+    for document in [as_found] if is_utf8 else [as_declared, as_found]:
         try:
-            with text.path.open("rb") as stream:
-                stream.seek(text.bom_bytes)
-                root = survey(stream, "utf-8")
-        except NotXml:
-            raise Refused(f"This XML is not well-formed: {error}. It may have been cut: download it again.") from error
-        return _Document(text.path, text.bom_bytes, "utf-8", text.encoding, root)
+            return document, _survey(document)
+        except NotXml as one:
+            error = error or one
+    raise Refused(f"This XML is not well-formed: {error}. It may have been cut: download it again.") from error
+
+
+def _survey(document: _Document) -> Node:
+    with document.path.open("rb") as stream:
+        stream.seek(document.offset)
+        return survey(stream, document.forced)
+
+
+def _is_ascii(path: Path) -> bool:
+    with path.open("rb") as file:
+        return all(block.isascii() for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _parse(document: _Document, reader: _RowReader) -> None:

@@ -112,6 +112,10 @@ ENCODINGS = {
                  "iso-8859-1", ["é", "\x80"]),
     "cp1252": ('<?xml version="1.0" encoding="windows-1252"?><l><r>œ</r><r>€</r></l>'.encode("cp1252"),
                "windows-1252", ["œ", "€"]),
+    "declared latin-1, written in utf-8": (
+        '<?xml version="1.0" encoding="ISO-8859-1"?><l><r>été</r><r/></l>'.encode(), "utf-8", ["été", ""]),
+    "declared latin-1, plain": (
+        b'<?xml version="1.0" encoding="ISO-8859-1"?><l><r>a</r><r/></l>', "iso-8859-1", ["a", ""]),
     "none declared": ("<l><r>é</r><r/></l>".encode(), "utf-8", ["é", ""]),
     "a mark": ("\ufeff<?xml version='1.0'?><l><r>é</r><r/></l>".encode(), "utf-8-sig", ["é", ""]),
     "utf-16": ('<?xml version="1.0" encoding="utf-16"?><l><r>é</r><r/></l>'.encode("utf-16"), "utf-16", ["é", ""]),
