@@ -20,8 +20,9 @@ import structlog
 
 from catalog import releases
 from catalog.conformity import check_schemas
+from catalog.contracts.models import prune_models
 from catalog.dbt import Dbt, DbtRun, Model
-from catalog.errors import BuildFailed
+from catalog.errors import BuildFailed, InvalidContract
 from catalog.feed import Feed
 from catalog.generated import GeneratedSilver
 from catalog.iceberg import BRONZE, LAYERS, Lakehouse, field_ids
@@ -318,6 +319,7 @@ class Builder:
             the domains whose tables changed in a way that their feed says is to stop them.
         """
         stopped: list[DomainResult] = []
+        prune_models(self.settings, self.registry.feeds)
         with self._connect() as connection:
             for layer in LAYERS:
                 connection.execute(f"create schema if not exists {quote_identifier(layer)}")
@@ -332,7 +334,7 @@ class Builder:
                             create_view(connection, BRONZE, name, scan_sql(pin))
                         self.silver.refresh(connection, feed, pins)
                         check_schemas(connection, self.settings, self.ledger, self.lakehouse, feed.feed, pins)
-                except BuildFailed as error:
+                except (BuildFailed, InvalidContract) as error:
                     stopped.append(DomainResult(domain, "failed", str(error)))
                     self._serve_released(connection, domain, [])
         return stopped

@@ -13,7 +13,7 @@ from catalog.contracts.adopt import has_handwritten_model
 from catalog.contracts.contract import Contract, Profile
 from catalog.contracts.decide import Proposal, TypeChange, decide_columns
 from catalog.contracts.models import current_rows, rejects_select, write_models
-from catalog.contracts.store import read_contracts, write_contract
+from catalog.contracts.store import check_columns, read_contracts, write_contract
 from catalog.errors import BuildFailed
 from catalog.feed import Drift, Feed
 from catalog.iceberg import BRONZE, LINEAGE, Lakehouse, Pin
@@ -22,7 +22,7 @@ from catalog.names import quote_identifier
 from catalog.settings import Settings
 
 HELD_ROWS = 1_000_000  # a table up to this size is copied once instead of being planned from Iceberg for every question
-STAGES = ("type",)
+STAGES = ("type", "schema")  # texts that do not read; values that read and break a rule somebody wrote
 
 
 class GeneratedSilver:
@@ -40,6 +40,7 @@ class GeneratedSilver:
 
         Raises:
             BuildFailed: a type no longer fits, and the feed says that this stops it.
+            InvalidContract: somebody edited a contract into one that cannot be used.
         """
         known = read_contracts(self.settings, feed.feed)
         contracts = []
@@ -47,9 +48,13 @@ class GeneratedSilver:
             if pin.snapshot_id is None or has_handwritten_model(self.settings, name):
                 continue
             contract = known.get(name)
+            if contract:
+                held = connection.execute(f"describe {_bronze(name)}").fetchall()
+                check_columns(self.settings, contract, [column for column, *_ in held])
             if contract is None or contract.profile.snapshot != str(pin.snapshot_id):
                 contract = self._hold_against_rows(connection, feed, name, pin, contract)
-                write_contract(self.settings, contract)
+            contract = contract.model_copy(update={"domain": feed.domain, "bad_values": feed.bad_values})
+            write_contract(self.settings, contract)
             contracts.append(contract)
         write_models(self.settings, feed, contracts)
         self.contracts[feed.feed] = contracts
@@ -57,7 +62,7 @@ class GeneratedSilver:
     def record_rejects(self, connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
         """Keep every value that does not fit its column, by line, in the ledger."""
         for contract in self.contracts.get(feed.feed, ()):
-            found = connection.execute(rejects_select(contract, _bronze(contract.table)))
+            found = connection.execute(rejects_select(contract, _bronze(contract.table), STAGES))
             self.ledger.replace_rejects(contract.model, STAGES, _as_rejects(found, contract))
 
     def _hold_against_rows(
@@ -125,7 +130,7 @@ def _as_rejects(found: duckdb.DuckDBPyConnection, contract: Contract) -> Iterato
         for row in batch:
             reject = dict(zip(names, row, strict=True))
             reject["source_member"] = reject["source_member"] or ""
-            yield {**reject, "feed": contract.feed, "table_name": contract.model, "stage": "type"}
+            yield {**reject, "feed": contract.feed, "table_name": contract.model}
 
 
 def _description(feed: Feed, table: str) -> str:
