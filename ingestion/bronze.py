@@ -72,6 +72,11 @@ class _Taken:
     refused_name: str = ""
     added: set[str] = field(default_factory=set)  # tables its rows are written for, to be committed
 
+    def refuse(self, reason: str, *, is_document: bool = False) -> _Taken:
+        """The same resource refused as a whole: a file is taken whole or not at all."""
+        of_members = [one for one in self.refused if one.member]
+        return _Taken(self.manifest, refused=[*of_members, RefusedMember(None, reason, is_document)])
+
 
 def _unseen(_what: str, _done: int, _total: int) -> None:
     return
@@ -161,7 +166,7 @@ class BronzeLoader:
             try:
                 self._sink(batch, parts)  # it is now that most files are read to their end
             except BaseException as error:
-                taken = self._refused(look, manifest, _told(error, manifest))
+                taken = self._named(look, taken.refuse(_told(error, manifest)))
             taken.tables = [replace(found, frame=pl.LazyFrame()) for found in taken.tables]  # it may hold the rows
             return taken
         finally:
@@ -170,16 +175,14 @@ class BronzeLoader:
 
     def _decode(self, look: Look, manifest: Manifest, folder: Path) -> _Taken:
         path = self.raw.local_file(manifest, folder)
+        taken = _Taken(manifest)
         try:
-            return self._named(look, _decode_all(look, manifest, path, folder))
+            _decode_all(look, taken, path, folder)
         except Refused as error:
-            return self._refused(look, manifest, str(error), is_document=isinstance(error, NotATable))
+            taken = taken.refuse(str(error), is_document=isinstance(error, NotATable))
         except BaseException as error:
-            return self._refused(look, manifest, _told(error, manifest))
-
-    def _refused(self, look: Look, manifest: Manifest, reason: str, *, is_document: bool = False) -> _Taken:
-        """A resource of which nothing is taken."""
-        return self._named(look, _Taken(manifest, refused=[RefusedMember(None, reason, is_document)]))
+            taken = taken.refuse(_told(error, manifest))
+        return self._named(look, taken)
 
     def _named(self, look: Look, taken: _Taken) -> _Taken:
         """Give each table of a resource its bronze table; the declared one where there is one."""
@@ -272,9 +275,9 @@ class BronzeLoader:
             yield {**place, "column_name": column, "change": "missing", "class": "breaking"}
 
 
-def _decode_all(look: Look, manifest: Manifest, path: Path, folder: Path) -> _Taken:
-    """Every table and refused member of a resource that its feed wants, under names that differ."""
-    taken = _Taken(manifest)
+def _decode_all(look: Look, taken: _Taken, path: Path, folder: Path) -> None:
+    """Take every table and refused member of a resource that its feed wants, under names that differ."""
+    manifest = taken.manifest
     names: Counter[str | None] = Counter()
     declared = look.declared(manifest)
     for found in decode(
@@ -297,7 +300,6 @@ def _decode_all(look: Look, manifest: Manifest, path: Path, folder: Path) -> _Ta
         held = ", ".join(str(member) for member in names) or "nothing"
         pattern = f"No member matches 'members' ({declared.members}) of the feed file. " if declared else ""
         raise Refused(f"{pattern}It holds: {held}.")
-    return taken
 
 
 def _told(error: BaseException, manifest: Manifest) -> str:

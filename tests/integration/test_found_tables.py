@@ -134,6 +134,16 @@ def test_a_document_is_refused_and_no_error_but_damage_is_one(lake: Lake) -> Non
     }
 
 
+def test_an_archive_of_documents_is_told_member_by_member(lake: Lake) -> None:
+    loads = lake.load(lake.put(MONDAY, "g.zip", zipped([("a.pdf", PDF), ("b.pdf", PDF)])))
+    assert [(load.source_member, load.status, load.is_error) for load in loads] == [
+        ("a.pdf", "refused", False),
+        ("b.pdf", "refused", False),
+        ("", "refused", False),
+    ]
+    assert lake.lakehouse.names(BRONZE) == []
+
+
 def test_what_was_an_error_is_one_still_when_asked_again(lake: Lake) -> None:
     manifests = lake.put(MONDAY, "a.pdf", PDF, "a"), lake.put(MONDAY, "x.json", CUT, "x")
     first = lake.load(*manifests)
