@@ -135,13 +135,13 @@ def _count_values(connection: duckdb.DuckDBPyConnection, relation: str, table: s
         return
     maps = ", ".join(f"histogram({quote_identifier(column)}) as h{place}" for column, place in places.items())
     each = " union all ".join(
-        f"select {place} as place, unnest(map_keys(h{place})) as t, unnest(map_values(h{place})) as n from maps"
+        f"select {place} as place, unnest(map_keys(h{place})) as t, unnest(map_values(h{place})) as n from odh_maps"
         for place in places.values()
     )
     connection.execute(f"""
         insert into {table}
-        with maps as materialized (select {maps} from {relation}), each as ({each})
-        select place, fr_text(t) as v, sum(n), null from each group by place, v having v is not null
+        with odh_maps as materialized (select {maps} from {relation}), odh_each as ({each})
+        select place, fr_text(t) as v, sum(n), null from odh_each group by place, v having v is not null
     """)
 
 
@@ -151,11 +151,11 @@ def _sample_values(connection: duckdb.DuckDBPyConnection, relation: str, table: 
         return
     columns = ", ".join(f"{quote_identifier(column)} as c{place}" for column, place in places.items())
     each = " union all ".join(
-        f"select {place} as place, fr_text(c{place}) as v from sampled" for place in places.values()
+        f"select {place} as place, fr_text(c{place}) as v from odh_sampled" for place in places.values()
     )
     connection.execute(f"""
         insert into {table}
-        with sampled as materialized (
+        with odh_sampled as materialized (
             select {columns} from {relation} using sample reservoir({SAMPLE_ROWS} rows) repeatable (1)
         )
         select place, v, count(*), null from ({each}) group by place, v having v is not null
@@ -226,10 +226,10 @@ def _from_rows(
     unmarked = ", ".join(f"case when not m{place} then t{place} end as v{place}" for place in range(len(candidates)))
     cursor = connection.execute(f"""
         with
-        texts as (select {", ".join(texts_)} from {relation}),
-        marked as (select *, {", ".join(marks)} from texts),
-        unmarked as (select *, {unmarked} from marked)
-        select {", ".join(counted)} from unmarked
+        odh_texts as (select {", ".join(texts_)} from {relation}),
+        odh_marked as (select *, {", ".join(marks)} from odh_texts),
+        odh_unmarked as (select *, {unmarked} from odh_marked)
+        select {", ".join(counted)} from odh_unmarked
     """)
     titles = [column[0] for column in cursor.description or []]
     row = dict(zip(titles, cursor.fetchone() or (), strict=True))
