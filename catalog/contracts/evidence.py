@@ -298,6 +298,7 @@ def _conditions(names: Iterable[str], signals: Iterable[str], v: str) -> dict[st
     """SQL of all that is counted of a value, by the name of its count."""
     types = {name: TYPES[name] for name in names}
     found = {f"fit_{name}": f"{type_.read} is not null" for name, type_ in types.items()}
+    found |= {f"fit_{TEXT}": "{} is not null"} if TEXT in types else {}  # it is without outer spaces already
     found |= {f"proof_{name}": type_.proof for name, type_ in types.items() if type_.proof}
     found |= {f"signal_{name}": SIGNALS[name] for name in signals}
     return {name: condition.replace("{}", v) for name, condition in found.items()}
