@@ -18,7 +18,7 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
-from pyiceberg.expressions import AlwaysTrue, EqualTo
+from pyiceberg.expressions import AlwaysTrue, And, EqualTo
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -176,6 +176,13 @@ class Lakehouse:
         same_day = EqualTo(term="_extraction_date", value=extraction_date.isoformat())
         found = table.scan(row_filter=same_day, selected_fields=("_resource_id",)).to_arrow_batch_reader()
         return {value for batch in found for value in batch.column("_resource_id").unique().to_pylist()}
+
+    def sample_values(self, name: str, resource_id: str, extraction_date: date, limit: int, column: str) -> set[str]:
+        """Distinct texts of a bronze column among some rows of one resource's extraction, a null as the empty text."""
+        same_day = EqualTo(term="_extraction_date", value=extraction_date.isoformat())
+        mine = And(EqualTo(term="_resource_id", value=resource_id), same_day)
+        scan = self.table(BRONZE, name).scan(row_filter=mine, selected_fields=(column,), limit=limit)
+        return {value or "" for value in scan.to_arrow().column(column).unique().to_pylist()}
 
     def append_files(self, table: Table, files: Sequence[Path], folder: str, summary: Mapping[str, str]) -> int | None:
         """Move finished parquet files into a table in one commit and return its snapshot.

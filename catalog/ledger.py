@@ -170,7 +170,7 @@ class Ledger:
     def replace_loads(self, loads: Sequence[Row], rejects: Iterable[Row], changes: Iterable[Row]) -> None:
         """Write the loads of whole resources with all that came with them, replacing what was there, in one step.
 
-        What a crash left pending of the same resources goes too, whatever table it was meant for.
+        What a crash left pending of the same resources goes too, and what was refused, whatever table it was meant for.
         """
         keys = ("table_name", "resource_id", "extraction_date", "feed")
         places = [dict(place) for place in {tuple((f"this_{key}", load[key]) for key in keys) for load in loads}]
@@ -180,9 +180,12 @@ class Ledger:
                 connection.execute(table.delete().where(*same), places)
             if places:
                 same = [schema.loads.c[key] == sa.bindparam(f"this_{key}") for key in keys[1:]]
-                connection.execute(schema.loads.delete().where(*same, schema.loads.c.status == "pending"), places)
-            for table, rows in ((schema.loads, loads), (schema.rejects, rejects), (schema.schema_changes, changes)):
+                undone = sa.or_(schema.loads.c.status == "pending", schema.loads.c.status == "refused")
+                connection.execute(schema.loads.delete().where(*same, undone), places)
+            for table, rows in ((schema.loads, loads), (schema.rejects, rejects)):
                 _insert(connection, table, rows)
+            for change in changes:
+                _replace(connection, schema.schema_changes, change)
 
     def bronze_tables_of(self, feed: str) -> list[str]:
         """Names of the bronze tables a feed's files have filled so far."""

@@ -21,13 +21,15 @@ import structlog
 
 from catalog.clock import utc_now
 from catalog.errors import NotATable, Refused
-from catalog.feed import Feed, Ragged
+from catalog.feed import Drift, Feed, Ragged
 from catalog.iceberg import LINEAGE, SOURCES_PROPERTY, Lakehouse
 from catalog.ledger import Ledger
 from ingestion.batch import BronzeBatch, Part
 from ingestion.decode import DecodedTable, RefusedMember, RejectedRow, decode
 from ingestion.history import FeedHistory, Look, facts_of, in_order, kind_of
 from ingestion.raw import Manifest, RawZone
+from ingestion.shape_changes import TableChange, find_changes
+from ingestion.table_schemas import SchemaShelf
 from ingestion.tables import Found, TableNames
 
 log = structlog.get_logger()
@@ -54,6 +56,7 @@ class Load:
     rows_rejected: int = 0
     reason: str | None = None
     is_error: bool = False
+    changes: tuple[str, ...] = ()  # in its table's shape, those that break readers
 
     @property
     def place(self) -> str:
@@ -70,6 +73,7 @@ class _Taken:
     names: list[str] = field(default_factory=list)
     refused: list[RefusedMember] = field(default_factory=list)
     refused_name: str = ""
+    changes: list[TableChange] = field(default_factory=list)
     added: set[str] = field(default_factory=set)  # tables its rows are written for, to be committed
 
     def refuse(self, reason: str, *, is_document: bool = False) -> _Taken:
@@ -85,8 +89,16 @@ def _unseen(_what: str, _done: int, _total: int) -> None:
 class BronzeLoader:
     """Loads the files of one run into bronze."""
 
-    def __init__(self, ledger: Ledger, lakehouse: Lakehouse, raw: RawZone, scratch: Path, run_id: str) -> None:
-        self.ledger, self.lakehouse, self.raw = ledger, lakehouse, raw
+    def __init__(
+        self,
+        ledger: Ledger,
+        lakehouse: Lakehouse,
+        raw: RawZone,
+        scratch: Path,
+        run_id: str,
+        schemas: SchemaShelf | None = None,
+    ) -> None:
+        self.ledger, self.lakehouse, self.raw, self.schemas = ledger, lakehouse, raw, schemas
         self.scratch = scratch / run_id
         self.run_id = run_id
 
@@ -161,7 +173,7 @@ class BronzeLoader:
         """Decode one resource and write its rows; its working files are gone after."""
         folder = self.scratch / manifest.resource_id
         try:
-            taken = self._decode(look, manifest, folder)
+            taken = self._watch(look, self._decode(look, manifest, folder))
             parts = self._parts(look, taken, batch)
             try:
                 self._sink(batch, parts)  # it is now that most files are read to their end
@@ -178,11 +190,29 @@ class BronzeLoader:
         taken = _Taken(manifest)
         try:
             _decode_all(look, taken, path, folder)
+            if self.schemas and len(taken.tables) == 1:  # of several tables, nothing says which one it describes
+                told = self.schemas.facts(look.feed, manifest.portal)
+                taken.tables = [replace(one, facts={**one.facts, **told}) for one in taken.tables]
         except Refused as error:
             taken = taken.refuse(str(error), is_document=isinstance(error, NotATable))
         except BaseException as error:
             taken = taken.refuse(_told(error, manifest))
         return self._named(look, taken)
+
+    def _watch(self, look: Look, taken: _Taken) -> _Taken:
+        """See how the resource's tables changed; one that breaks readers is refused where its feed says so."""
+        named = list(zip(taken.names, taken.tables, strict=True))
+        try:
+            changes = list(find_changes(self.lakehouse, look, taken.manifest, named)) if named else []
+        except BaseException as error:  # a value that is asked for is read now
+            refused = [*taken.refused, RefusedMember(None, _told(error, taken.manifest))]
+            return self._named(look, _Taken(taken.manifest, refused=refused))
+        breaking = [str(change) for change in changes if change.change.is_breaking]
+        if breaking and look.feed.drift is Drift.STOP:
+            reason = f"Its shape changed: {'; '.join(breaking)}. The feed says drift: stop; what was loaded stays."
+            taken = self._named(look, _Taken(taken.manifest, refused=[*taken.refused, RefusedMember(None, reason)]))
+        taken.changes = changes
+        return taken
 
     def _named(self, look: Look, taken: _Taken) -> _Taken:
         """Give each table of a resource its bronze table; the declared one where there is one."""
@@ -237,7 +267,8 @@ class BronzeLoader:
             if found:
                 read.append((row, found))
         rejects = (reject for row, found in read for reject in _rejects(row, found.rejects))
-        changes = [change for row, found in read for change in self._changes(look, row, found)]
+        taken = {one.manifest.resource_id: one for one, *_ in loads}
+        changes = [change.row(look.feed.feed, one.manifest) for one in taken.values() for change in one.changes]
         self.ledger.replace_loads(rows, rejects, changes)
 
     def _row(self, manifest: Manifest, load: Load, facts: dict[str, Any]) -> dict[str, Any]:
@@ -258,21 +289,6 @@ class BronzeLoader:
             "run_id": self.run_id,
             "loaded_at": utc_now(),
         }
-
-    def _changes(self, look: Look, row: dict[str, Any], found: DecodedTable) -> Iterator[dict[str, Any]]:
-        """Columns that came or went since the same resource's previous extraction."""
-        rows = look.history.previous(row["resource_id"], row["table_name"])
-        previous = [one for one in rows if one.status == "loaded"]
-        same = [p for p in previous if p.source_member == row["source_member"] or len(previous) == 1]
-        if not same:
-            return
-        before, now = set(facts_of(same[0]).get("columns", [])), set(found.columns)
-        keys = ("feed", "table_name", "resource_id", "extraction_date", "source_member")
-        place = {key: row[key] for key in keys} | {"detected_at": utc_now()}
-        for column in sorted(now - before):
-            yield {**place, "column_name": column, "change": "added", "class": "safe"}
-        for column in sorted(before - now):
-            yield {**place, "column_name": column, "change": "missing", "class": "breaking"}
 
 
 def _decode_all(look: Look, taken: _Taken, path: Path, folder: Path) -> None:
@@ -334,7 +350,9 @@ def _outcomes(look: Look, one: _Taken) -> Iterator[tuple[Load, DecodedTable | No
     feed, manifest = look.feed.feed, one.manifest
     for name, found in zip(one.names, one.tables, strict=True):
         place = (feed, name, manifest.resource_id, manifest.file_name, found.member or "")
-        yield Load(*place, "loaded", found.rows, len(found.rejects)), found
+        mine = [change for change in one.changes if (change.table, change.member) == (name, found.member or "")]
+        breaking = tuple(str(change) for change in mine if change.change.is_breaking)
+        yield Load(*place, "loaded", found.rows, len(found.rejects), changes=breaking), found
     for refused in one.refused:
         member, was_read = refused.member or "", bool(one.tables)
         is_error = look.is_error(manifest, member, is_document=refused.is_document, was_read=was_read)

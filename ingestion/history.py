@@ -35,9 +35,13 @@ class FeedHistory:
             self._rows[row.resource_id].append(row)
 
     def finished(self, resource_id: str, table: str | None) -> list[Row]:
-        """Loads of the day; none while any of them is pending, or when it is all still to be done."""
+        """Loads of the day; none when it is still to be done: never tried, ended half-way, or all refused as an error.
+
+        What was refused is read again: the feed may have been corrected since, or the reader.
+        """
         rows = [row for row in self._of(resource_id, table) if row.extraction_date == self._day]
-        return [] if any(row.status == "pending" for row in rows) else rows
+        is_refused = all(row.status == "refused" and not facts_of(row).get("is_document") for row in rows)
+        return [] if is_refused or any(row.status == "pending" for row in rows) else rows
 
     def previous(self, resource_id: str, table: str | None) -> list[Row]:
         """Loads of the newest extraction before the day that loaded something."""

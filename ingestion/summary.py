@@ -23,6 +23,15 @@ def print_results(results: Sequence[FeedResult]) -> None:
         print_table(("feed", "file", "why"), refused[:MOST_REFUSALS], title="Left aside: no tables")
         if len(refused) > MOST_REFUSALS:
             console.print(f"… and {len(refused) - MOST_REFUSALS} more, in ops.loads where status = 'refused'")
+    changed = [
+        (result.feed, load.place, change) for result in results for load in result.loads for change in load.changes
+    ]
+    if changed:
+        print_table(
+            ("feed", "file", "change"), changed[:MOST_REFUSALS], title="Changed shape: what reads these may break"
+        )
+        if len(changed) > MOST_REFUSALS:
+            console.print(f"… and {len(changed) - MOST_REFUSALS} more, in ops.schema_changes")
     for result in results:
         for error in result.errors:
             console.print(f"[red]error[/red] {result.feed}: ", end="")

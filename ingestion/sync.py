@@ -24,6 +24,7 @@ from ingestion.bronze import BronzeLoader, Load
 from ingestion.download import Downloader
 from ingestion.portal import Dataset, PortalClient, Resource
 from ingestion.raw import Manifest, RawZone
+from ingestion.table_schemas import SchemaShelf
 
 log = structlog.get_logger()
 WHOLE_DATASET = "(dataset)"  # stands for the resource when the dataset itself could not be read
@@ -72,7 +73,7 @@ class Syncer:
         self.portal = PortalClient(settings)
         self.downloader = Downloader(settings)
         self.raw = RawZone(raw_store(settings))
-        self.loader = BronzeLoader(ledger, lakehouse, self.raw, settings.scratch, run_id)
+        self.loader = BronzeLoader(ledger, lakehouse, self.raw, settings.scratch, run_id, SchemaShelf(settings))
 
     def sync(self, feed: Feed, extraction_date: date, on_progress: OnProgress) -> FeedResult:
         """Extract and load one feed; errors are in the result and in the ledger, never raised."""
