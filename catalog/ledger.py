@@ -206,6 +206,13 @@ class Ledger:
             rows = connection.execute(query.order_by(c.extraction_date, c.resource_id, c.source_member)).all()
         return [(row.resource_id, row.extraction_date, json.loads(row.facts or "{}")) for row in rows]
 
+    def was_loaded(self, feed: str, resource_id: str) -> bool:
+        """Whether any extraction of a resource was ever loaded."""
+        c = schema.loads.c
+        query = sa.select(sa.exists().where(c.feed == feed, c.resource_id == resource_id, c.status == "loaded"))
+        with self.begin() as connection:
+            return bool(connection.scalar(query))
+
     def has_unfinished_loads(self, feed: str) -> bool:
         """Whether a file of a feed's newest extraction was taken in but is not, or not surely, in bronze."""
         e, c = schema.extractions.c, schema.loads.c

@@ -63,13 +63,15 @@ def loaded_rows(results: Sequence[FeedResult]) -> list[Row]:
 
 
 def refused_rows(results: Sequence[FeedResult]) -> list[Row]:
-    """Files and members in which no table was to be found; those that are errors are told as such."""
-    return [
+    """Files and members in which no table was to be found, and dead links; what is an error is told as such."""
+    gone = [(result.feed, title, reason) for result in results for title, reason in result.gone]
+    refused = [
         (result.feed, load.place, load.reason)
         for result in results
         for load in result.loads
         if load.status == "refused" and not load.is_error
     ]
+    return [*refused, *gone]
 
 
 def _told(statuses: Counter[str]) -> str:

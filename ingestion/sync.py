@@ -43,6 +43,7 @@ class FeedResult:
     size_bytes: int = 0
     loads: list[Load] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    gone: list[tuple[str, str]] = field(default_factory=list)  # dead links among what was found: title, reason
     note: str | None = None  # what is worth saying though nothing is wrong
 
     @property
@@ -109,6 +110,9 @@ class Syncer:
             except OdhError as error:
                 reason, is_gone = f"{resource.title}: {error}", isinstance(error, ResourceGone)
                 self._fail(feed, day, resource.id, reason, result, resource, is_gone)
+                if is_gone and feed.is_auto and not self.ledger.was_loaded(feed.feed, resource.id):
+                    result.errors.remove(reason)  # nobody asked for this one, and nothing of it is missing
+                    result.gone.append((resource.title, str(error)))
         on_progress(feed.feed, len(found), len(found))
         return manifests
 

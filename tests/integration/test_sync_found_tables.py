@@ -179,3 +179,21 @@ def test_a_dataset_of_a_search_that_is_gone_ends_no_other(lake: Sync, portal: Co
     [mended] = lake.sync(feed, day=NEXT)
     assert mended.errors == []
     assert lake.sql("select count(*) from ops.extractions where resource_id like '(dataset)%'") == [(0,)]
+
+
+def test_a_dead_link_among_what_was_found_is_told_and_is_no_error(lake: Sync, portal: ControlledPortal) -> None:
+    feed = found("postes", {"dataset": DATASETS["postes"]})
+    portal.break_with({"match": "download.format=json", "kind": "gone", "status": 404})
+    [result] = lake.sync(feed, day=DAY)
+    assert result.errors == []
+    assert [title for title, _ in result.gone] == ["Export au format JSON"]
+    assert lake.sql("select count(*) from ops.extractions where status = 'gone'") == [(1,)]
+
+
+def test_a_file_that_was_loaded_and_is_gone_is_an_error(lake: Sync, portal: ControlledPortal) -> None:
+    feed = found("postes", {"dataset": DATASETS["postes"]})
+    [whole] = lake.sync(feed, day=DAY)
+    assert whole.errors == []
+    portal.break_with({"match": "download.format=json", "kind": "gone", "status": 404})
+    [result] = lake.sync(feed, day=NEXT)
+    assert len(result.errors) == 1
