@@ -90,11 +90,20 @@ class GeneratedSilver:
             feed=feed.feed,
             domain=feed.domain,
             table=name,
-            description=known.description if known else _description(feed, name),
+            description=known.description if known else self._description(feed, name),
             bad_values=feed.bad_values,
             columns=proposal.columns,
             profile=Profile(snapshot=str(pin.snapshot_id), rows=proposal.rows, failing=proposal.failing),
         )
+
+    def _description(self, feed: Feed, table: str) -> str:
+        """What a table holds: as declared, else by the titles of the resources that filled it."""
+        if declared := feed.bronze_names().get(table):
+            return declared.description
+        sources = self.ledger.sources_of(table)
+        told = [" / ".join(filter(None, source)) for source in sources[:3]]
+        more = f" and {len(sources) - len(told)} more" if len(sources) > len(told) else ""
+        return f"{feed.title}: {', '.join(told)}{more}."
 
     def _changes(
         self, connection: duckdb.DuckDBPyConnection, rows: str, feed: Feed, known: Contract, proposal: Proposal
@@ -131,11 +140,6 @@ def _as_rejects(found: duckdb.DuckDBPyConnection, contract: Contract) -> Iterato
             reject = dict(zip(names, row, strict=True))
             reject["source_member"] = reject["source_member"] or ""
             yield {**reject, "feed": contract.feed, "table_name": contract.model}
-
-
-def _description(feed: Feed, table: str) -> str:
-    declared = feed.bronze_names().get(table)
-    return declared.description if declared else f"{feed.title}: {table.partition('__')[2].replace('_', ' ')}."
 
 
 def _bronze(table: str) -> str:

@@ -206,6 +206,16 @@ class Ledger:
             rows = connection.execute(query.order_by(c.extraction_date, c.resource_id, c.source_member)).all()
         return [(row.resource_id, row.extraction_date, json.loads(row.facts or "{}")) for row in rows]
 
+    def sources_of(self, table_name: str) -> list[tuple[str, str]]:
+        """Titles of the resources that filled a table, as last seen, each with the member of it that did."""
+        c, e = schema.loads.c, schema.extractions.c
+        joined = sa.and_(e.feed == c.feed, e.resource_id == c.resource_id, e.extraction_date == c.extraction_date)
+        query = sa.select(c.resource_id, e.title, c.source_member).join(schema.extractions, joined)
+        with self.begin() as connection:
+            loaded = query.where(c.table_name == table_name, c.status == "loaded").order_by(c.extraction_date)
+            newest = {row.resource_id: (str(row.title or ""), row.source_member) for row in connection.execute(loaded)}
+        return list(newest.values())
+
     def was_loaded(self, feed: str, resource_id: str) -> bool:
         """Whether any extraction of a resource was ever loaded."""
         c = schema.loads.c
