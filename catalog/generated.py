@@ -127,10 +127,10 @@ class GeneratedSilver:
         """The extraction that brought most of the values that no longer fit."""
         one = known.model_copy(update={"columns": [c for c in known.columns if c.name == change.column]})
         failing = rejects_select(one, rows)
-        query = f"select _resource_id, _extraction_date, _source_member from ({failing}) as failing"
-        found = connection.execute(f"{query} group by all order by count(*) desc, all limit 1").fetchone()
-        newest = "select _resource_id, _extraction_date, _source_member"
-        return found or connection.execute(f"{newest} from {rows} order by _extraction_date desc limit 1").fetchone()
+        source = "_resource_id, _extraction_date, _source_member"
+        most = f"select {source} from ({failing}) as failing group by all order by count(*) desc, {source} limit 1"
+        newest = f"select {source} from {rows} order by _extraction_date desc, {source} limit 1"
+        return connection.execute(most).fetchone() or connection.execute(newest).fetchone()
 
 
 def _as_rejects(found: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[dict[str, Any]]:
