@@ -46,7 +46,7 @@ def test_a_project_may_be_named_from_where_the_command_is_run(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     settings = lake_settings(Path("lake"), dbt_project=Path("project"), warehouse_url="tables")
     with Dbt(settings, tmp_path / "private.duckdb", tmp_path / "build" / "run") as dbt:
-        [told] = dbt.build("up", lambda *_: None).errors
+        [told] = dbt.build(["up"], lambda *_: None)["up"].errors
     assert told.endswith(str([str(tmp_path / name) for name in ("lake", "project", "tables")]))
 
 
