@@ -248,7 +248,9 @@ class Builder:
         if not built:
             return None
         old: Release | None = self.released
-        kept = [table for table in old.tables if table.domain not in built] if old else []
+        # a feed that changed its domain has tables in both
+        made = {(table.pin.layer, table.pin.name) for tables in built.values() for table in tables}
+        kept = [t for t in old.tables if t.domain not in built and (t.pin.layer, t.pin.name) not in made] if old else []
         marks = {**(old.fingerprints if old else {}), **{domain: fingerprints[domain] for domain in built}}
         day = max(extraction_date, old.extraction_date) if old else extraction_date
         tables = [*kept, *(table for tables in built.values() for table in tables)]

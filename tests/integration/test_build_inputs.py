@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from lakes import sql
-from tiny_warehouse import TinyWarehouse
+from tiny_warehouse import TinyWarehouse, feed
 
 from catalog.clock import utc_now
 from catalog.inputs import pin_inputs
 from catalog.locks import exclusive
+from catalog.registry import Registry
 
 DAY, NEXT_DAY = date(2024, 1, 1), date(2024, 1, 2)
 
@@ -81,3 +82,16 @@ def test_a_table_that_cannot_be_stored_fails_its_domain_alone(tiny: TinyWarehous
     assert "INTERVAL" in str(built["up"].reason)
     assert built["down"].status == "built"
     assert sql(tiny.settings, "select * from gold.fct_down") == [("uno", 1)]  # the new label, up's released amount
+
+
+def test_a_feed_that_changes_its_domain_takes_its_tables_along(tiny: TinyWarehouse) -> None:
+    assert not tiny.build(DAY, "down").has_failed
+    for model in ("silver/stg_down__lines.sql", "gold/fct_down.sql", "gold/mart_nothing.sql"):
+        tiny.edit(model, "tags='down'", "tags='moved'")
+    tiny.registry = Registry([feed("up"), feed("down", domain="moved", depends_on=["up"]), feed("bare")])
+    tiny.load("down", NEXT_DAY, "code,label\na,uno\n")
+
+    built = tiny.build(NEXT_DAY, "down")
+
+    assert built.release_id
+    assert sql(tiny.settings, "select * from gold.fct_down") == [("uno", 1)]
