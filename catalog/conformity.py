@@ -13,7 +13,7 @@ import structlog
 from catalog.contracts.contract import ColumnContract
 from catalog.contracts.table_schema import TableSchema
 from catalog.errors import InvalidContract
-from catalog.iceberg import BRONZE, LINEAGE, Lakehouse, Pin
+from catalog.iceberg import BRONZE, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.names import quote_identifier, quote_literal
 from catalog.settings import Settings
@@ -66,16 +66,14 @@ def _violations(
     pin: Pin,
     declared: Iterable[tuple[str, date, str]],
 ) -> Iterator[dict[str, Any]]:
-    docs = {column: doc for column, doc in lakehouse.describe(pin)[1].items() if column not in LINEAGE}
+    headers = lakehouse.headers(pin)
     for resource_id, day, place in declared:
-        try:
-            schema = TableSchema.read(settings.table_schemas, place, docs)
-        except InvalidContract as error:
-            log.error("table_schema_unreadable", table=name, reason=str(error))
-            continue
         mine = f"_resource_id = {quote_literal(resource_id)} and _extraction_date = date {quote_literal(str(day))}"
         rows = f"(select * from {quote_identifier(BRONZE)}.{quote_identifier(name)} where {mine}) as checked"
-        for violation in schema.violations(connection, rows):
-            row = asdict(violation)
-            row["source_member"] = row["source_member"] or ""
-            yield {**row, "feed": feed, "table_name": name, "stage": STAGE}
+        try:
+            for violation in TableSchema.read(settings.table_schemas, place, headers).violations(connection, rows):
+                row = asdict(violation)
+                row["source_member"] = row["source_member"] or ""
+                yield {**row, "feed": feed, "table_name": name, "stage": STAGE}
+        except InvalidContract as error:
+            log.error("table_schema_unreadable", table=name, reason=str(error))

@@ -126,10 +126,7 @@ class Lakehouse:
     def describe(self, pin: Pin) -> tuple[str | None, dict[str, str]]:
         """What a table is for, and the docs of its columns as they were at a snapshot."""
         table = self.table(pin.layer, pin.name)
-        snapshot = table.snapshot_by_id(pin.snapshot_id) if pin.snapshot_id is not None else None
-        written = snapshot.schema_id if snapshot else None
-        schema = table.schemas()[written] if written is not None else table.schema()
-        docs = {field.name: field.doc for field in schema.fields if field.doc}
+        docs = {field.name: field.doc for field in _schema_at(table, pin).fields if field.doc}
         return table.properties.get(COMMENT_PROPERTY), docs
 
     # Bronze
@@ -155,6 +152,11 @@ class Lakehouse:
     def pin_bronze(self, name: str, columns: Iterable[str]) -> Pin:
         """The present snapshot of a bronze table, made if need be so that models find its declared columns."""
         return _pin(BRONZE, name, self.ensure_bronze(name, dict.fromkeys(columns, "")))
+
+    def headers(self, pin: Pin) -> dict[str, str]:
+        """The published columns of a bronze table at a snapshot and their headers, empty where the file has none."""
+        fields = _schema_at(self.table(pin.layer, pin.name), pin).fields
+        return {field.name: field.doc or "" for field in fields if field.name not in LINEAGE}
 
     def _create_bronze(self, name: str, columns: Mapping[str, str]) -> Table:
         types: list[tuple[str, IcebergType, str]] = [(column, StringType(), doc) for column, doc in columns.items()]
@@ -286,6 +288,12 @@ def _ids_of(field: NestedField) -> int | FieldIds:
 def _pin(layer: str, name: str, table: Table) -> Pin:
     snapshot = table.current_snapshot()
     return Pin(layer, name, table.metadata_location, snapshot.snapshot_id if snapshot else None)
+
+
+def _schema_at(table: Table, pin: Pin) -> Schema:
+    snapshot = table.snapshot_by_id(pin.snapshot_id) if pin.snapshot_id is not None else None
+    written = snapshot.schema_id if snapshot else None
+    return table.schemas()[written] if written is not None else table.schema()
 
 
 def _evolve(table: Table, schema: pa.Schema, docs: Mapping[str, str]) -> None:

@@ -45,8 +45,8 @@ class ColumnContract(_Strict):
     unique: bool = Field(False, description="true: the tests fail on a repeated value")
     values: list[str] = Field(default_factory=list, description="the only texts allowed, from a Table Schema")
     pattern: str | None = Field(None, description="regular expression every value matches, from a Table Schema")
-    minimum: float | None = Field(None, description="the least number allowed")
-    maximum: float | None = Field(None, description="the greatest number allowed")
+    minimum: float | None = Field(None, allow_inf_nan=False, description="the least number allowed")
+    maximum: float | None = Field(None, allow_inf_nan=False, description="the greatest number allowed")
     description: str = Field("", description="what the column means, in the words of its documentation")
     note: str | None = Field(None, description="what a person should know: mixed date orders, values that do not fit")
 

@@ -7,6 +7,7 @@ rows; DuckDB then tells on which lines the values that break a rule stand.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ class TableSchema:
         places = {name: column for name, column in found.items() if column}
         self.fields: dict[str, Field] = {places[f.name]: f for f in schema.fields if f.name in places}
         self.missing = [f.name for f in schema.fields if f.name not in places and f.constraints.get("required")]
+        self.readers = {column: field.create_cell_reader() for column, field in self.fields.items()}
         self.key = [places[name] for name in schema.primary_key if name in places]
 
     @classmethod
@@ -81,7 +83,7 @@ class TableSchema:
         path = shelf / place
         try:
             return cls(place, Schema.from_descriptor(json.loads(path.read_text("utf-8"))), columns)
-        except (OSError, ValueError, FrictionlessException) as error:
+        except (OSError, ValueError, TypeError, re.error, FrictionlessException) as error:
             raise InvalidContract(
                 f"{path}: no Table Schema: {error}. Correct it, or remove it to fetch it anew."
             ) from error
@@ -95,10 +97,13 @@ class TableSchema:
 
         Args:
             relation: SQL of the rows, with their lineage columns.
+
+        Raises:
+            InvalidContract: a rule cannot be held against the values.
         """
         yield from self._missing_columns(connection, relation)
         for column, field in self.fields.items():
-            wrong = self._wrong_values(connection, relation, column, field)
+            wrong = self._wrong_values(connection, relation, column)
             yield from self._on_lines(connection, relation, column, wrong)
             if field.constraints.get("unique"):
                 yield from self._repeated(connection, relation, [column], "unique")
@@ -111,19 +116,26 @@ class TableSchema:
         for name in self.missing if place else ():
             yield Violation(resource_id, day, file, member, 1, to_snake(name), "", self._told("required", name))
 
-    def _wrong_values(
-        self, connection: duckdb.DuckDBPyConnection, relation: str, column: str, field: Field
-    ) -> dict[str, str]:
+    def _wrong_values(self, connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> dict[str, str]:
         """Distinct texts of a column that break its field, and which rule."""
         quoted = quote_identifier(column)
-        read = field.create_cell_reader()
         found = connection.execute(f"select distinct coalesce({quoted}, '') from {relation}")
         wrong: dict[str, str] = {}
         while batch := found.fetchmany(10_000):
             for (text,) in batch:
-                if notes := read(text)[1]:
+                if notes := self._read(column, text):
                     wrong[text] = self._told(*next(iter(notes.items())))
         return wrong
+
+    def _read(self, column: str, text: str) -> Mapping[str, str]:
+        """What a text breaks, by rule."""
+        try:
+            return self.readers[column](text)[1] or {}
+        except TypeError as error:  # a bound that is no value of the field's type: no value can be held against it
+            name = self.fields[column].name
+            raise InvalidContract(
+                f"{self.name}: field {name!r} has a bound that is none: {error}. Correct it."
+            ) from error
 
     def _on_lines(
         self, connection: duckdb.DuckDBPyConnection, relation: str, column: str, wrong: Mapping[str, str]

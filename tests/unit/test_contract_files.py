@@ -111,6 +111,7 @@ MISTAKES = {
     "moved": ("table: velos__stations", "table: velos__lines", "6: ", "make them equal"),
     "other": ("table: velos__stations", "table: lines", "4: the file", "must begin with 'velos__'"),
     "nothing": ("feed: velos\n", "", "feed", "Field required"),
+    "endless": ("    minimum: 0", "    minimum: .inf", "minimum", "finite number"),
     "latin-1": ("Code station", "Code \udce9t\udce9", "byte", "save the file as UTF-8"),
 }
 

@@ -120,3 +120,21 @@ def test_a_file_that_is_no_table_schema_is_told(tmp_path: Path, content: str) ->
     (tmp_path / "schema.json").write_text(content, "utf-8")
     with pytest.raises(InvalidContract, match=r"schema\.json: no Table Schema"):
         TableSchema.read(tmp_path, "schema.json", {})
+
+
+BROKEN_RULES: dict[str, dict[str, Any]] = {
+    "pattern": {"name": "id", "type": "string", "constraints": {"pattern": "["}},
+    "bound": {"name": "nb_places", "type": "integer", "constraints": {"minimum": "few"}},
+    "item": {"name": "id", "type": "array", "arrayItem": {"type": "no such type"}},
+}
+
+
+@pytest.mark.parametrize("field", BROKEN_RULES.values(), ids=BROKEN_RULES)
+def test_a_rule_that_cannot_be_held_is_told(tmp_path: Path, field: dict[str, Any]) -> None:
+    with pytest.raises(InvalidContract, match=r"schema\.json"):
+        violations(tmp_path, GOOD, fields=[field])
+
+
+def test_a_field_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidContract, match="no Table Schema"):
+        violations(tmp_path, fields=[3])
