@@ -6,8 +6,8 @@ Nothing is written and nothing is asked here: the files are ``models``'s, and th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import duckdb
@@ -77,7 +77,20 @@ def given(text: str) -> str:
 def read_columns(contract: Contract) -> list[Reading]:
     """How silver reads each column of a contract; a name that another column bears gets a number."""
     taken = {column.name for column in contract.columns}
-    return [_read_column(column, TYPES[column.type], taken) for column in contract.columns]
+    readings = [_read_column(column, TYPES[column.type], taken) for column in contract.columns]
+    eastings, northings = ([one for one in readings if one.type.name == f"lambert93_{axis}"] for axis in "xy")
+    if len(eastings) == len(northings) == 1:
+        [x], [y] = eastings, northings
+        readings[readings.index(y)] = replace(y, columns=[*y.columns, *_degrees(x, y, taken)])
+    return readings
+
+
+def _degrees(x: Reading, y: Reading, taken: set[str]) -> Iterator[SilverColumn]:
+    """Where a point in Lambert 93 is, when a table has one pair of coordinates."""
+    told = f"of {x.column.name} and {y.column.name}, in degrees (WGS84)."
+    for part in ("longitude", "latitude"):
+        value = f"fr_lambert93_{part}({x.value}, {y.value})"
+        yield SilverColumn(_free_name(f"lambert93_{part}", taken), value, "double", f"{part.capitalize()} {told}")
 
 
 def _read_column(column: ColumnContract, type_: LogicalType, taken: set[str]) -> Reading:

@@ -177,6 +177,26 @@ def test_words_of_sql_and_of_macros_are_names_like_others(connection: duckdb.Duc
     assert len(rejects(connection, keywords)) == len(keywords.columns)
 
 
+def test_one_pair_of_lambert_93_gives_degrees(connection: duckdb.DuckDBPyConnection) -> None:
+    """The pair of the town hall of Paris, and a row without coordinates."""
+    arrets = contract("a__arrets", {"x": "lambert93_x", "y": "lambert93_y", "lambert93_latitude": "text"})
+    put_rows(connection, arrets, [["652469.02", "6862035.26", "L"], ["", "", ""]])
+    names = "x, lambert93_latitude, lambert93_longitude, lambert93_latitude_2"
+    query = f"select {names} from ({typed_select(arrets, 'bronze.a__arrets')}) order by x"
+    x, text, longitude, latitude = connection.execute(query).fetchone() or ()
+    assert (x, text) == (652469.02, "L")
+    assert (longitude, latitude) == (pytest.approx(2.3522, abs=2e-3), pytest.approx(48.8566, abs=2e-3))
+    [(missing,)] = connection.execute(f"select count(*) from ({query}) where lambert93_longitude is null").fetchall()
+    assert missing == 1
+
+
+def test_two_pairs_of_lambert_93_are_left_to_people(connection: duckdb.DuckDBPyConnection) -> None:
+    lignes = contract("a__l", {"x1": "lambert93_x", "y1": "lambert93_y", "x2": "lambert93_x", "y2": "lambert93_y"})
+    put_rows(connection, lignes, [["652469", "6862035", "652469", "6862035"]])
+    found = connection.execute(f"select * from ({typed_select(lignes, 'bronze.a__l')})")
+    assert "lambert93_longitude" not in [column[0] for column in found.description]
+
+
 def test_names_that_clash_get_a_number_and_stay_short(connection: duckdb.DuckDBPyConnection) -> None:
     long = "n" * 63
     clash = contract(
