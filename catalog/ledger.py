@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -239,11 +240,21 @@ class Ledger:
             return bool(connection.scalar(query))
 
     def replace_rejects(self, table_name: str, stages: Sequence[str], rejects: Iterable[Row]) -> None:
-        """Write the rejects of some stages of one table, replacing those that were there."""
+        """Write the rejects of some stages of one table, replacing those that were there.
+
+        Finding the rows may take minutes, and one who writes to SQLite keeps all others waiting: each batch is a
+        transaction of its own. Those of before go last; what a crash leaves is replaced by the next call.
+        """
         c = schema.rejects.c
+        mine = (c.table_name == table_name, c.stage.in_(stages))
         with self.begin() as connection:
-            connection.execute(schema.rejects.delete().where(c.table_name == table_name, c.stage.in_(stages)))
-            _insert(connection, schema.rejects, rejects)
+            last = connection.scalar(sa.select(sa.func.max(c.reject_id)).where(*mine))
+        for batch in _batches(rejects):
+            with self.begin() as connection:
+                connection.execute(schema.rejects.insert(), batch)
+        if last is not None:
+            with self.begin() as connection:
+                connection.execute(schema.rejects.delete().where(*mine, c.reject_id <= last))
 
     def record_changes(self, changes: Sequence[Row]) -> None:
         """Record schema changes; one that is known already is written again."""
@@ -340,15 +351,15 @@ def _replace(connection: sa.Connection, table: sa.Table, values: Row) -> None:
     connection.execute(table.insert().values(**values))
 
 
-def _insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Row], batch: int = 10_000) -> None:
-    pending: list[Row] = []
-    for row in rows:
-        pending.append(row)
-        if len(pending) == batch:
-            connection.execute(table.insert(), pending)
-            pending = []
-    if pending:
-        connection.execute(table.insert(), pending)
+def _insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> None:
+    for batch in _batches(rows):
+        connection.execute(table.insert(), batch)
+
+
+def _batches(rows: Iterable[Row], size: int = 10_000) -> Iterator[list[Row]]:
+    remaining = iter(rows)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 def _releases_with_totals() -> sa.Select[Any]:

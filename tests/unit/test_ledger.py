@@ -121,3 +121,16 @@ def test_a_nul_in_a_file_can_enter_whatever_the_database(ledger: Ledger) -> None
     ledger.replace_loads([load()], [reject(raw_text="a\0;b", reason="\0")], [])
     [found] = ledger.arrow("rejects").to_pylist()
     assert (found["raw_text"], found["reason"]) == ("a␀;b", "␀")
+
+
+def test_rejects_that_take_long_to_find_keep_no_writer_waiting(ledger: Ledger, settings: Settings) -> None:
+    ledger.replace_rejects("f__t", ["type"], [reject(stage="type", source_line=line) for line in (1, 2)])
+
+    def found() -> Iterator[dict[str, object]]:
+        yield reject(stage="type", source_line=3)
+        with closing(sqlite3.connect(settings.lake / "ledger.db", timeout=0)) as other:
+            other.execute("delete from loads")  # OperationalError: database is locked
+            other.commit()
+
+    ledger.replace_rejects("f__t", ["type"], found())
+    assert [row["source_line"] for row in ledger.arrow("rejects").to_pylist()] == [3]
