@@ -95,6 +95,7 @@ loads = sa.Table(
     sa.Column("facts", Text),  # JSON: encoding, separator, header line…
     sa.Column("snapshot_id", sa.BigInteger),
     sa.Column("loaded_at", UtcDateTime, nullable=False),
+    sa.Index("loads_by_feed", "feed", "extraction_date"),
 )
 
 rejects = sa.Table(

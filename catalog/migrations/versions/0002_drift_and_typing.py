@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column("extractions", sa.Column("evidence", sa.Text(), nullable=True))
     op.add_column("rejects", sa.Column("stage", sa.Text(), nullable=False, server_default="decode"))
     op.add_column("rejects", sa.Column("column_name", sa.Text(), nullable=True))
+    op.create_index("loads_by_feed", "loads", ["feed", "extraction_date"])
     # the kind of change enters the primary key, which SQLite cannot alter
     op.rename_table("schema_changes", "schema_changes_before")
     op.create_table(
