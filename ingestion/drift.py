@@ -18,6 +18,7 @@ COLLAPSE_FROM_ROWS = 20  # … from this many rows on
 SAME_VALUES = 0.8  # share of the smaller column's distinct values that the other must have for a rename …
 TELLING_VALUES = 20  # … and how many distinct values make that proof enough; below, the names must be alike too
 ALIKE_NAMES = 0.5
+MOST_COMPARED = 50  # columns that went, or came: beyond, it is another table, and their values would fill the memory
 LAYOUT: tuple[Kind, ...] = (
     "kind",
     "encoding",
@@ -51,12 +52,13 @@ def compare(before: Shape, now: Shape, values_before: Values, values_now: Values
     """The changes from one extraction to the next.
 
     Args:
-        values_before: distinct values of a column as they were; asked only when columns both came and went.
+        values_before: distinct values of a column as they were; asked only when some columns came and some went.
         values_now: the same, of the new extraction.
     """
     missing = [column for column in before.columns if column not in now.columns]
     added = [column for column in now.columns if column not in before.columns]
-    renamed = _renamed(missing, added, values_before, values_now) if missing and added else {}
+    is_comparable = 0 < len(missing) <= MOST_COMPARED and 0 < len(added) <= MOST_COMPARED
+    renamed = _renamed(missing, added, values_before, values_now) if is_comparable else {}
     for old, new in renamed.items():
         yield Change("renamed", new, True, f"{old} → {new}")
     for column in missing:

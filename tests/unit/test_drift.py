@@ -78,3 +78,8 @@ def test_a_changed_layout_is_told_and_safe(fact: str) -> None:
 )
 def test_a_row_count_that_collapses_breaks(before: int, now: int, collapsed: bool) -> None:
     assert changes(shape("a", before), shape("a", now)) == ([("rows", "", True)] if collapsed else [])
+
+
+def test_another_table_altogether_is_told_without_reading_its_values() -> None:
+    old, new = (" ".join(f"{letter}{number}" for number in range(51)) for letter in "ab")
+    assert {kind for kind, *_ in changes(shape(old), shape(new))} == {"missing", "added"}
