@@ -92,6 +92,7 @@ class Downloader:
         settings: Settings,
         session: requests.Session | None = None,
         *,
+        partials: Partials | None = None,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = utc_now,
         clock: Callable[[], float] = time.monotonic,
@@ -102,7 +103,7 @@ class Downloader:
         self._session = session or guarded_session(self._addresses)
         self._patience = Patience(settings, sleep, now)
         self._hosts = Hosts(settings.downloads_per_host, clock, sleep)
-        self._partials = Partials(settings.partial, settings.download_max_bytes)
+        self._partials = partials or Partials(settings.partial, settings.download_max_bytes)
         self._settings, self._max_bytes = settings, settings.download_max_bytes
 
     def fetch(

@@ -20,6 +20,7 @@ from catalog.errors import OdhError, Refused
 from catalog.feed import Feed
 from catalog.settings import Settings
 from ingestion.download import Downloader
+from ingestion.partial import Partials
 from ingestion.portal import Resource
 
 LATEST = "latest"
@@ -55,7 +56,10 @@ class SchemaShelf:
         self.folder, self.catalogue_url = settings.table_schemas, settings.schemas_url
         self.scratch = settings.scratch
         limits = {"http_retries": 0, "download_max_bytes": MAX_BYTES}  # a schema is a help, not worth a long wait
-        self.downloader = Downloader(settings.model_copy(update=limits))
+        kept = Partials(
+            settings.partial, settings.download_max_bytes
+        )  # else what is kept of data would go by our limit
+        self.downloader = Downloader(settings.model_copy(update=limits), partials=kept)
         self._answers: dict[str, dict[str, str]] = {}
         self._catalogue: _Catalogue | OdhError | None = None
 

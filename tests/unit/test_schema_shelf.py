@@ -14,7 +14,7 @@ from conftest import lake_settings
 
 from catalog.feed import Feed
 from catalog.settings import Settings
-from ingestion.table_schemas import SchemaShelf
+from ingestion.table_schemas import MAX_BYTES, SchemaShelf
 
 SCHEMA = {"fields": [{"name": "a", "type": "string"}]}
 
@@ -145,3 +145,12 @@ def test_a_catalogue_that_is_down_is_asked_once(lake: Settings, site: tuple[Site
     for name in ("etalab/schema-x", "etalab/schema-z"):
         assert "table_schema_problem" in shelf.facts(feed(), declared(name))
     assert site[0].asked == ["/schemas.json"]
+
+
+def test_fetching_a_schema_leaves_the_kept_bytes_of_large_files_alone(lake: Settings) -> None:
+    lake.partial.mkdir(parents=True)
+    kept = lake.partial / "0123abcd"
+    with kept.open("wb") as file:
+        file.truncate(2 * MAX_BYTES)
+    assert "table_schema" in SchemaShelf(lake).facts(feed(), declared("etalab/schema-x"))
+    assert kept.exists()
