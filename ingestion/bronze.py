@@ -8,6 +8,7 @@ hold it yet. A resource is in one batch, with all the tables it fills, and is ta
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ from ingestion.tables import Found, TableNames
 log = structlog.get_logger()
 BATCH_BYTES = 2 << 30  # of parquet in scratch before it is committed
 EPOCH = date(1970, 1, 1)
+_MACHINE_ERROR = re.compile(r"\(os error \d+\)$")  # how polars tells of a full disk and its like, without an errno
 BATCH_REJECTS = 500_000  # kept in memory before they enter the ledger
 OnProgress = Callable[[str, int, int], None]  # what, steps done, steps in all
 
@@ -325,10 +327,11 @@ def _told(error: BaseException, manifest: Manifest) -> str:
     """
     is_of_reader = isinstance(error, Exception) and not isinstance(error, MemoryError)
     is_panic = type(error).__name__ == "PanicException"  # of readers written in Rust, outside of Exception
-    if (isinstance(error, OSError) and error.errno is not None) or not (is_of_reader or is_panic):
+    known = isinstance(error, pl.exceptions.PolarsError)
+    is_machine = isinstance(error, OSError) and error.errno is not None
+    if is_machine or (known and _MACHINE_ERROR.search(str(error))) or not (is_of_reader or is_panic):
         raise error
     log.exception("reader_crashed", resource_id=manifest.resource_id, file=manifest.file_name)
-    known = isinstance(error, pl.exceptions.PolarsError)
     return f"It could not be read: {'' if known else f'unexpected {type(error).__name__}: '}{error}. See the log."
 
 

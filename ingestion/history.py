@@ -69,8 +69,8 @@ class FeedHistory:
             if row.status in ("loaded", "pending"):
                 facts = facts_of(row)
                 columns = facts.get("columns") or ()
-                kind = str(facts.get("kind") or "")
-                yield Remembered(row.resource_id, row.extraction_date, row.table_name, row.source_member, kind, columns)
+                found = (row.table_name, row.source_member, kind_of(facts), columns)
+                yield Remembered(row.resource_id, row.extraction_date, *found)
 
     def _of(self, resource_id: str, table: str | None) -> list[Row]:
         return [row for row in self._rows.get(resource_id, ()) if table is None or row.table_name == table]

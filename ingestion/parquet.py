@@ -6,6 +6,7 @@ Whose rows they are, and when files enter the catalogue, is the caller's to say.
 
 from __future__ import annotations
 
+import errno
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ class BronzeFiles:
 
         Raises:
             polars.exceptions.PolarsError: when this table cannot be read.
+            OSError: when tables kept before cannot be written: their rows are lost to this batch.
         """
         if rows * len(columns) > SMALL_CELLS:
             self._write(frame, columns)
@@ -67,7 +69,10 @@ class BronzeFiles:
             return
         table = pl.concat(self._kept, how="diagonal", rechunk=True)  # absent from one table: NULL, never empty text
         self._kept, self._kept_bytes = [], 0
-        self._write(table.lazy(), table.columns)
+        try:
+            self._write(table.lazy(), table.columns)
+        except pl.exceptions.PolarsError as error:  # which holds no errno; the file being read is not to blame
+            raise OSError(errno.EIO, f"Rows already read could not be written: {error}") from error
 
     def _write(self, frame: pl.LazyFrame, columns: Sequence[str]) -> None:
         path = self._folder / f"{uuid.uuid4().hex}.parquet"

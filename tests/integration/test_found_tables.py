@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 from conftest import lake_settings
+from office_files import cells, xlsx
 from raw_files import put_raw, zipped
 
 from catalog.feed import Feed
@@ -22,6 +23,7 @@ from catalog.storage import raw_store
 from ingestion import bronze, parquet
 from ingestion.bronze import BronzeLoader, Load
 from ingestion.decode import DecodedTable, RefusedMember, decode
+from ingestion.parquet import BronzeFiles
 from ingestion.raw import Manifest, RawZone
 
 MONDAY, TUESDAY, WEDNESDAY = date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)
@@ -339,6 +341,51 @@ def test_a_full_disk_is_no_fault_of_the_file(lake: Lake, monkeypatch: pytest.Mon
         with pytest.raises(OSError, match="No space left"):
             lake.load(manifest)
     assert [load.status for load in lake.load(manifest)] == ["loaded"]
+
+
+def fail_to_write(*_: Any) -> None:
+    """What polars raises on a full disk: its own error, without an errno."""
+    raise pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)")
+
+
+@pytest.mark.parametrize("small_cells", [0, 500_000], ids=["large", "small"])
+def test_a_disk_that_fills_while_rows_are_written_is_no_fault_of_the_file(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, small_cells: int
+) -> None:
+    monkeypatch.setattr(parquet, "SMALL_CELLS", small_cells)
+    manifest = lake.put(MONDAY, "x.csv", STOPS)
+    with monkeypatch.context() as patch:
+        patch.setattr(BronzeFiles, "_write", fail_to_write)
+        with pytest.raises((OSError, pl.exceptions.ComputeError), match="No space left"):
+            lake.load(manifest)
+    assert [load.status for load in lake.load(manifest)] == ["loaded"]
+
+
+def test_rows_kept_in_memory_that_cannot_be_written_are_not_called_loaded(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "KEPT_BYTES", 1)
+    write, calls = BronzeFiles._write, iter([0, 1])
+
+    def fail_once(files: BronzeFiles, *args: Any) -> None:
+        if next(calls, None) == 1:
+            raise pl.exceptions.ComputeError("something else")
+        write(files, *args)
+
+    manifests = [lake.put(MONDAY, f"x-{year}.csv", STOPS, f"r{year}") for year in (2020, 2021, 2022)]
+    with monkeypatch.context() as patch:
+        patch.setattr(BronzeFiles, "_write", fail_once)
+        with pytest.raises(OSError, match="Rows already read could not be written"):
+            lake.load(*manifests)
+    assert [load.status for load in lake.load(*manifests)] == ["loaded"] * 3
+    assert len(lake.rows("tiny__x")) == 6
+
+
+def test_a_workbook_that_comes_later_joins_the_table_it_would_have_shared_at_once(lake: Lake) -> None:
+    content = xlsx({"Feuil1": cells([["code", "name"], ["1", "Gare"], ["2", "Port"]])})
+    first = lake.put(MONDAY, "stats-2023.xlsx", content, "r2023")
+    later = lake.put(TUESDAY, "stats-2024.xlsx", content, "r2024")
+    assert [load.table_name for load in (*lake.load(first), *lake.load(later))] == ["tiny__stats"] * 2
 
 
 def test_nothing_stays_in_scratch(lake: Lake) -> None:
