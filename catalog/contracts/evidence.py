@@ -133,14 +133,13 @@ def _count_values(connection: duckdb.DuckDBPyConnection, relation: str, table: s
     """Put each different value of some columns into the table, with its number of rows: one reading for all."""
     if not places:
         return
-    maps = ", ".join(f"histogram({quote_identifier(column)}) as h{place}" for column, place in places.items())
-    each = " union all ".join(
-        f"select {place} as place, unnest(map_keys(h{place})) as t, unnest(map_values(h{place})) as n from odh_maps"
-        for place in places.values()
-    )
+    maps = ", ".join(f"histogram({quote_identifier(column)})" for column in places)
     connection.execute(f"""
         insert into {table}
-        with odh_maps as materialized (select {maps} from {relation}), odh_each as ({each})
+        with
+        odh_maps as (select [{maps}] as maps from {relation}),
+        odh_columns as (select unnest([{_numbers(places.values())}]) as place, unnest(maps) as h from odh_maps),
+        odh_each as (select place, unnest(map_keys(h)) as t, unnest(map_values(h)) as n from odh_columns)
         select place, fr_text(t) as v, sum(n), null from odh_each group by place, v having v is not null
     """)
 
@@ -149,16 +148,15 @@ def _sample_values(connection: duckdb.DuckDBPyConnection, relation: str, table: 
     """Put the values of some columns in some rows into the table."""
     if not places:
         return
-    columns = ", ".join(f"{quote_identifier(column)} as c{place}" for column, place in places.items())
-    each = " union all ".join(
-        f"select {place} as place, fr_text(c{place}) as v from odh_sampled" for place in places.values()
-    )
+    columns = ", ".join(quote_identifier(column) for column in places)
     connection.execute(f"""
         insert into {table}
-        with odh_sampled as materialized (
-            select {columns} from {relation} using sample reservoir({SAMPLE_ROWS} rows) repeatable (1)
-        )
-        select place, v, count(*), null from ({each}) group by place, v having v is not null
+        with
+        odh_sampled as (
+            select [{columns}] as texts from {relation} using sample reservoir({SAMPLE_ROWS} rows) repeatable (1)
+        ),
+        odh_each as (select unnest([{_numbers(places.values())}]) as place, unnest(texts) as t from odh_sampled)
+        select place, fr_text(t) as v, count(*), null from odh_each group by place, v having v is not null
     """)
 
 
@@ -311,6 +309,10 @@ def _widths(v: str) -> dict[str, str]:
 def _is_marker(v: str) -> str:
     """SQL: one regular expression of them all is ten times faster than a list."""
     return f"coalesce(regexp_full_match({v}, {_MARKERS_PATTERN}), false)"
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
+from time import process_time
 from typing import Any
 
+import duckdb
 import pytest
 from conftest import lake_settings
 from office_files import cells, xlsx
@@ -17,8 +19,10 @@ from raw_files import put_raw, zipped
 from written_contracts import feed
 
 from catalog.contracts.contract import Contract
+from catalog.contracts.decide import decide_columns
 from catalog.contracts.models import current_rows, rejects_select, typed_select
 from catalog.contracts.silver import read_columns
+from catalog.functions import install_functions
 from catalog.generated import GeneratedSilver
 from catalog.iceberg import BRONZE, Lakehouse
 from catalog.ledger import Ledger
@@ -217,6 +221,16 @@ def test_texts_that_do_not_read_are_told_by_line(taken: Taken) -> None:
     rejects = rejects_select(lake.contracts["nearly"], "bronze.h__nearly")
     found = lake.rows(f"select _source_line, column_name, raw_text from ({rejects}) order by all")
     assert found == [(7, "n", "douze"), (9, "d", "32/13/2024")]
+
+
+def test_a_thousand_columns_are_decided_in_a_moment() -> None:
+    with duckdb.connect() as connection:
+        install_functions(connection)
+        connection.execute("create table wide as select " + ", ".join(f"'{n}' as v{n}" for n in range(1000)))
+        started = process_time()
+        proposal = decide_columns(connection, "wide", {f"v{n}": f"Variable {n}" for n in range(1000)})
+        assert process_time() - started < 8  # some 0.6 s; 19 s when each column is told apart by a SELECT of its own
+    assert len(proposal.columns) == 1000
 
 
 def test_the_same_day_again_changes_nothing(taken: Taken) -> None:
