@@ -299,7 +299,7 @@ def _write_out(stream: IO[bytes], target: Path, source: Source, packed_bytes: in
             while block := stream.read(BLOCK_BYTES):
                 written += len(block)
                 budget.expanded_bytes += len(block)
-                if _is_beyond(written, packed_bytes) or _is_beyond(budget.expanded_bytes, budget.packed_bytes):
+                if is_beyond(written, packed_bytes) or is_beyond(budget.expanded_bytes, budget.packed_bytes):
                     raise Refused(f"It grows beyond {written >> 20} MiB from {packed_bytes:,} bytes: not decompressed.")
                 output.write(block)
     except BaseException:
@@ -308,7 +308,8 @@ def _write_out(stream: IO[bytes], target: Path, source: Source, packed_bytes: in
         raise
 
 
-def _is_beyond(expanded_bytes: int, packed_bytes: int) -> bool:
+def is_beyond(expanded_bytes: int, packed_bytes: int) -> bool:
+    """Whether a file has grown beyond all measure: the same limits hold for whatever packs bytes."""
     is_out_of_proportion = expanded_bytes > RATIO_FROM_BYTES and expanded_bytes > MAX_RATIO * packed_bytes
     return expanded_bytes > MAX_BYTES or is_out_of_proportion
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from catalog.errors import Refused
-from ingestion.decode import DecodedTable, decode
+from ingestion.decode import DecodedTable, archives, decode, parquet_file
 
 TABLE = pa.table({"Code": ["01", None, "2A"], "n": [1.0, None, 0.1]})
 NANOSECOND = 1_700_000_000_123_456_789
@@ -149,3 +149,30 @@ def test_header_that_looks_like_magic_is_text(header: str, tmp_path: Path) -> No
     table = run(tmp_path, f"{header}\n1;2\n".replace(";", header[-2] if "," in header else ";").encode())
 
     assert table.facts["kind"] == "csv"
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()], ids=str)
+def test_one_long_word_in_every_row_is_refused_before_it_is_written_out(tmp_path: Path, kind: pa.DataType) -> None:
+    words = pa.DictionaryArray.from_arrays(pa.array([0] * 200_000, pa.int32()), pa.array(["x" * 100_000]).cast(kind))
+    pq.write_table(pa.table({"a": words.cast(pa.dictionary(pa.int32(), kind))}), tmp_path / "a.parquet")
+    with pytest.raises(Refused, match="It grows to"):
+        list(decode(tmp_path / "a.parquet", file_name="a", declared_format=None, scratch=tmp_path / "s"))
+
+
+def test_a_page_that_announces_gigabytes_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "RATIO_FROM_BYTES", 1 << 20)
+    table = pa.table({"a": ["y" * (4 << 20)]})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False, write_statistics=False)
+    with pytest.raises(Refused, match="It grows to 4 MiB"):
+        list(decode(tmp_path / "a.parquet", file_name="a", declared_format=None, scratch=tmp_path / "s"))
+
+
+def test_batches_that_become_much_text_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_file, "BATCH_BYTES", 100)
+    texts = [f"{'x' * (row % 40)}{row}" for row in range(300)]
+    pq.write_table(pa.table({"a": texts, "b": list(range(300))}), tmp_path / "a.parquet")
+    [found] = decode(tmp_path / "a.parquet", file_name="a", declared_format=None, scratch=tmp_path / "s")
+    assert isinstance(found, DecodedTable)
+    frame = found.frame.collect()
+    assert frame["a"].to_list() == texts
+    assert frame["_source_line"].to_list() == list(range(1, 301))
