@@ -9,14 +9,14 @@ import duckdb
 
 from catalog.clock import utc_now
 from catalog.conformity import declared_columns
-from catalog.contracts.adopt import has_handwritten_model
+from catalog.contracts.adopt import handwritten_models
 from catalog.contracts.contract import Contract, Profile
 from catalog.contracts.decide import Proposal, TypeChange, decide_columns
 from catalog.contracts.models import current_rows, rejects_select, write_models
 from catalog.contracts.store import check_columns, read_contracts, write_contract
 from catalog.errors import BuildFailed
 from catalog.feed import Drift, Feed
-from catalog.iceberg import BRONZE, LINEAGE, Lakehouse, Pin
+from catalog.iceberg import BRONZE, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.names import quote_identifier
 from catalog.settings import Settings
@@ -30,6 +30,7 @@ class GeneratedSilver:
 
     def __init__(self, settings: Settings, ledger: Ledger, lakehouse: Lakehouse) -> None:
         self.settings, self.ledger, self.lakehouse = settings, ledger, lakehouse
+        self.handwritten = handwritten_models(settings)
         self.contracts: dict[str, list[Contract]] = {}  # by feed
 
     def refresh(self, connection: duckdb.DuckDBPyConnection, feed: Feed, pins: Mapping[str, Pin]) -> None:
@@ -45,7 +46,7 @@ class GeneratedSilver:
         known = read_contracts(self.settings, feed.feed)
         contracts = []
         for name, pin in sorted(pins.items()):
-            if pin.snapshot_id is None or has_handwritten_model(self.settings, name):
+            if pin.snapshot_id is None or f"stg_{name}" in self.handwritten:
                 continue
             contract = known.get(name)
             if contract:
@@ -72,7 +73,7 @@ class GeneratedSilver:
         if self.lakehouse.totals(pin)["rows"] <= HELD_ROWS:
             connection.execute(f"create or replace temp table odh_rows as from {rows}")
             rows = "odh_rows"
-        headers = {column: doc for column, doc in self.lakehouse.describe(pin)[1].items() if column not in LINEAGE}
+        headers = self.lakehouse.headers(pin)
         before = {column.name: column for column in (known.columns if known else ())}
         for column in declared_columns(self.settings, self.ledger, name, headers):
             if column.name not in before or before[column.name].decided != "hand":

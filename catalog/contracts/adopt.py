@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from catalog.contracts.contract import Contract
 from catalog.contracts.gtfs import references
 from catalog.contracts.model_docs import described_yaml
 from catalog.contracts.models import model_sql, write_models
@@ -31,7 +30,8 @@ def adopt(settings: Settings, registry: Registry, table: str) -> list[Path]:
     """
     contracts = {one.table: one for feed in registry for one in read_contracts(settings, feed.feed).values()}
     name = _bronze_name(table)
-    if written := handwritten_model(settings, name):
+    handwritten = handwritten_models(settings)
+    if written := handwritten.get(f"stg_{name}"):
         raise UsageError(f"{table} is written by hand already, in {written}; edit that file.")
     if name not in contracts:
         raise UnknownName("generated table", name, contracts)
@@ -43,22 +43,13 @@ def adopt(settings: Settings, registry: Registry, table: str) -> list[Path]:
     files = {stem.with_suffix(".yml"): yaml, stem.with_suffix(".sql"): model_sql(contract)}
     _write(files)
     contract_path(settings, contract).unlink(missing_ok=True)
-    write_models(settings, feed, _generated(settings, [one for one in mine if one is not contract]))
+    write_models(settings, feed, [one for one in mine if one is not contract and one.model not in handwritten])
     return sorted(files)
 
 
-def has_handwritten_model(settings: Settings, bronze_table: str) -> bool:
-    """Whether a table's silver model is one of the dbt project's, so that none is to be generated."""
-    return handwritten_model(settings, bronze_table) is not None
-
-
-def handwritten_model(settings: Settings, bronze_table: str) -> Path | None:
-    """Where the dbt project has a table's silver model; None where it has none."""
-    return next((settings.dbt_project / "models").rglob(f"stg_{bronze_table}.sql"), None)
-
-
-def _generated(settings: Settings, contracts: list[Contract]) -> list[Contract]:
-    return [one for one in contracts if not has_handwritten_model(settings, one.table)]
+def handwritten_models(settings: Settings) -> dict[str, Path]:
+    """The silver models people wrote, by name: none is generated of the same name."""
+    return {path.stem: path for path in (settings.dbt_project / "models").rglob("stg_*.sql")}
 
 
 def _bronze_name(table: str) -> str:

@@ -135,6 +135,13 @@ def test_the_headers_become_the_docs_of_their_columns(bronze: Bronze) -> None:
     assert bronze.lakehouse.describe(pin)[1]["code_postal"] == "Code postal"
 
 
+def test_a_column_without_header_is_one_of_the_columns(bronze: Bronze) -> None:
+    bronze.load(bronze.put(MONDAY, b"code;;libelle\n1;2;3\n"))
+    pin = bronze.lakehouse.pin(BRONZE, "tiny__lines")
+    assert pin
+    assert bronze.lakehouse.headers(pin) == {"code": "code", "column_2": "", "libelle": "libelle"}
+
+
 def test_the_same_extraction_twice_changes_nothing(bronze: Bronze) -> None:
     manifest = bronze.put(MONDAY)
     bronze.load(manifest)

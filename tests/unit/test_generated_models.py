@@ -16,7 +16,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from written_contracts import contract, feed, put_rows
 
-from catalog.contracts.adopt import adopt, has_handwritten_model
+from catalog.contracts.adopt import adopt, handwritten_models
 from catalog.contracts.contract import Contract
 from catalog.contracts.model_docs import models_yaml
 from catalog.contracts.models import current_rows, model_sql, prune_models, rejects_select, typed_select, write_models
@@ -327,13 +327,13 @@ def adopting(tmp_path: Path) -> Settings:
 def test_adoption_moves_model_yaml_and_source(adopting: Settings, name: str) -> None:
     folder = adopting.dbt_project / "models/silver/transport"
     files = [folder / "stg_velos__stations.sql", folder / "stg_velos__stations.yml"]
-    assert not has_handwritten_model(adopting, "velos__stations")
+    assert "stg_velos__stations" not in handwritten_models(adopting)
     assert adopt(adopting, Registry([feed()]), name) == files
     assert files[0].read_text("utf-8") == MODEL
     told = yaml.safe_load(files[1].read_text("utf-8"))
     assert [table["name"] for table in told["sources"][0]["tables"]] == ["velos__stations"]
     assert [model["name"] for model in told["models"]] == ["stg_velos__stations"]
-    assert has_handwritten_model(adopting, "velos__stations")
+    assert "stg_velos__stations" in handwritten_models(adopting)
     assert not contract_path(adopting, "velos__stations").exists()
     left = adopting.generated_models / "velos"
     assert {path.name for path in left.iterdir()} == {"_velos.yml", "stg_velos__lines.sql"}
