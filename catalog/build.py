@@ -315,17 +315,17 @@ class Builder:
         return connection
 
     def _open_private(self, stale: Sequence[str]) -> list[DomainResult]:
-        """Make the private file: bronze as views over pinned snapshots, and the released tables of other domains.
+        """Make the private file: bronze as views over pinned snapshots, and the released tables of domains before.
 
         Returns:
-            the domains whose tables changed in a way that their feed says is to stop them.
+            the domains that cannot be built: a feed says that a change stops it, or a contract is no contract.
         """
         stopped: list[DomainResult] = []
         prune_models(self.settings, self.registry.feeds)
         with self._connect() as connection:
             for layer in LAYERS:
                 connection.execute(f"create schema if not exists {quote_identifier(layer)}")
-            for domain in self.registry.domains():
+            for domain in self._with_upstream(stale):
                 if domain not in stale:
                     self._serve_released(connection, domain, [])
             for domain in stale:
@@ -336,7 +336,7 @@ class Builder:
                             create_view(connection, BRONZE, name, scan_sql(pin))
                         self.silver.refresh(connection, feed, pins)
                         check_schemas(connection, self.settings, self.ledger, self.lakehouse, feed.feed, pins)
-                except (BuildFailed, InvalidContract) as error:
+                except (BuildFailed, InvalidContract, duckdb.Error) as error:
                     stopped.append(DomainResult(domain, "failed", str(error)))
                     self._serve_released(connection, domain, [])
         return stopped

@@ -95,3 +95,15 @@ def test_a_feed_that_changes_its_domain_takes_its_tables_along(tiny: TinyWarehou
 
     assert built.release_id
     assert sql(tiny.settings, "select * from gold.fct_down") == [("uno", 1)]
+
+
+def test_a_table_that_cannot_be_read_fails_its_domain_alone(tiny: TinyWarehouse) -> None:
+    tiny.load("bare", DAY, "code\na\n")
+    for file in (Path(tiny.settings.warehouse_root) / "bronze/bare__lines/data").rglob("*.parquet"):
+        file.unlink()
+
+    built = {domain.domain: domain for domain in tiny.build(DAY, "up", "bare").domains}
+
+    assert built["bare"].status == "failed"
+    assert ".parquet" in str(built["bare"].reason)
+    assert built["up"].status == "built"
