@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from ingestion.decode.dialect import header_index
 from ingestion.decode.sheet import SheetRow
@@ -77,17 +77,19 @@ def _is_text(rows: Sequence[SheetRow], least_blanks: int = 3) -> bool:
     return blanks >= max(least_blanks, 0.1 * len(rows)) or sum(map(len, alone)) > _SENTENCE_LENGTH * len(alone)
 
 
-def _is_names(row: Sequence[str], width: int) -> bool:
-    filled = [cell for cell in row if cell]
-    has_numbers = any(_NUMBER.fullmatch(cell.strip()) for cell in filled)
+def _is_names(row: Sequence[str], groups: Sequence[str], width: int) -> bool:
+    """Whether cells name columns: most have a name, no number, and none twice under one group."""
+    above = [*groups, *[""] * (len(row) - len(groups))]
+    of_groups = accumulate(above, lambda before, group: group or before)
+    filled = [(group, cell) for group, cell in zip(of_groups, row, strict=False) if cell]
+    has_numbers = any(_NUMBER.fullmatch(cell.strip()) for _, cell in filled)
     return 2 * len(filled) > width and len(set(filled)) == len(filled) and not has_numbers
 
 
 def _below_groups(cells: Sequence[Sequence[str]], header: int, width: int) -> int:
-    """Go past a row that names groups of columns: half empty, above a row of names all different."""
-    if header + 2 < len(cells) and 2 * _filled(cells[header]) <= width and _is_names(cells[header + 1], width):
-        return header + 1
-    return header
+    """Go past a row that names groups of columns: half empty, above a row of names all different in each group."""
+    is_half_empty = header + 2 < len(cells) and 2 * _filled(cells[header]) <= width
+    return header + 1 if is_half_empty and _is_names(cells[header + 1], cells[header], width) else header
 
 
 def _has_codes_below(cells: Sequence[Sequence[str]], header: int) -> bool:

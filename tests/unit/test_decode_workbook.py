@@ -151,6 +151,14 @@ SHEETS = {
         [[None, None, "2019", None, "2020", None], list("abcdef"), [*"xy1234"], [*"zy1234"]],
         list("abcdef"), [(*"xy1234", 3), (*"zy1234", 4)], "\t\t2019\t\t2020",
     ),
+    "groups above names that repeat from one to the next": (
+        [[None, None, "2019", None, "2020", None], ["Code", "Nom", "Nb", "%", "Nb", "%"], [*"xy1234"], [*"zy1234"]],
+        ["Code", "Nom", "Nb", "%", "Nb", "%"], [(*"xy1234", 3), (*"zy1234", 4)], "\t\t2019\t\t2020",
+    ),
+    "header with holes over words that repeat": (
+        [["a", None, "b", None], ["x", "y", "z", "z"], ["x", "t", "z", "u"]],
+        ["a", "", "b", ""], [("x", "y", "z", "z", 2), ("x", "t", "z", "u", 3)], "",
+    ),
     "header with holes over numbers": (
         [["a", None, None, "d"], ["x", "1", "2", "3"], ["y", "1", "2", "3"]],
         ["a", "", "", "d"], [("x", "1", "2", "3", 2), ("y", "1", "2", "3", 3)], "",
