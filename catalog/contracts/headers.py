@@ -20,7 +20,7 @@ _CODE = re.compile(
     r"|uuid|guid|cadastre|section|parcelle|parent|nom|name|libelle|label)\b|\bcod[a-z]{2,}\b|\bno [a-z]|\bid[a-z]{3,}\b"
 )
 _KEY = re.compile(r"^(id|identifiant|cle|clef|uuid|guid|num|numero|code|ref|reference)\b|\b(id|uuid)$|^id[a-z]+$")
-_BOOLEAN = re.compile(r"^(is|has|est|a|top|flag)\b|\bbool|\boui\b|\bactif\b|\bactive\b")
+_BOOLEAN = re.compile(r"^(is|has|est|a) \w|^(top|flag)\b|\bbool|\boui\b|\bactif\b|\bactive\b")
 _UNIT = re.compile(r"(?:[kM]?€|%)|\(([A-Za-zµ°²³/]{1,6}[0-9]?)\)$")
 
 
