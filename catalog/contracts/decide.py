@@ -12,7 +12,7 @@ import duckdb
 
 from catalog.contracts.contract import ColumnContract
 from catalog.contracts.evidence import TEXT, Evidence, gather
-from catalog.contracts.headers import said_unit, says_key, says_type
+from catalog.contracts.headers import said_unit, says_code, says_key, says_type
 from catalog.contracts.rules import (
     LEAST_FITTING,
     LEAST_SHARE,
@@ -37,6 +37,7 @@ class TypeChange:
     before: str
     after: str
     detail: str
+    is_first: bool = False  # nothing was decided before: the column had no value, or one
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def decide_columns(
         headers: bronze column → header as published; columns that begin with ``_`` are lineage and left out.
         known: what a contract says already. What a person or a schema decided stays, and so does what was decided on
             evidence as long as the rows still fit; columns the relation no longer has stay too.
-        may_retype: False keeps the known types, and leaves what does not fit them to the rejects.
+        may_retype: False keeps the types that were decided, and leaves what does not fit them to the rejects.
     """
     present = connection.sql(f"select * from {relation} limit 0").columns
     columns = [name for name in headers if name in present and not name.startswith("_")]
@@ -75,7 +76,8 @@ def decide_columns(
     again = {
         name: _candidates(headers, name, None)
         for name in columns
-        if name in said and may_retype and _is_open(said[name]) and not _still_fits(said[name], found[name])
+        if name in said and _is_open(said[name]) and not _still_fits(said[name], found[name])
+        if may_retype or _is_undecided(said[name])
     }
     found |= gather(connection, relation, again, own)
     rows = next(iter(found.values())).rows if found else _count(connection, relation)
@@ -116,9 +118,13 @@ def _is_open(column: ColumnContract) -> bool:
     return column.decided == "evidence"
 
 
+def _is_undecided(column: ColumnContract) -> bool:
+    return column.type == TEXT and column.note in _UNDECIDED
+
+
 def _still_fits(column: ColumnContract, evidence: Evidence) -> bool:
     if column.type == TEXT:
-        return column.note not in _UNDECIDED or not evidence.values
+        return not (_is_undecided(column) and evidence.values)
     return fits(TYPES[column.type], evidence)
 
 
@@ -145,17 +151,22 @@ def _contract(
         header=header,
         type=type_.name,
         unit=type_.unit or (said_unit(header) if type_.is_number else None),
-        markers=_markers(type_.name, evidence, before.markers if before else ()),
+        markers=_markers(type_.name, header, evidence, before.markers if before else ()),
         description=before.description if before else "",
         note=decision.note,
     )
 
 
-def _markers(type_: str, evidence: Evidence, before: Sequence[str] = ()) -> list[str]:
-    """The texts that say why there is no value; in a column of text only those that are no text of its kind."""
+def _markers(type_: str, header: str, evidence: Evidence, before: Sequence[str] = ()) -> list[str]:
+    """The texts that say why there is no value; in a column of text only those that are no text of its kind.
+
+    One letter alone under the header of a code is a code: the only calendar of a timetable may be `S`.
+    """
     texts = sorted(evidence.markers)
     if type_ == TEXT and evidence.values:
         texts = [text for text in texts if _is_foreign(text, evidence)]
+    elif says_code(header):
+        texts = [text for text in texts if not (evidence.values == 0 and len(text) == 1 and text.isalpha())]
     return sorted({*before, *texts})
 
 
@@ -172,7 +183,7 @@ def _with_markers(column: ColumnContract, evidence: Evidence | None) -> ColumnCo
     """A known column with the markers it has now, too."""
     if evidence is None or not _is_open(column):
         return column
-    return column.model_copy(update={"markers": _markers(column.type, evidence, column.markers)})
+    return column.model_copy(update={"markers": _markers(column.type, column.header, evidence, column.markers)})
 
 
 def _failing(column: ColumnContract, evidence: Evidence) -> int:
@@ -221,7 +232,7 @@ def _change(
 ) -> TypeChange:
     texts = ", ".join(f"« {text} »" for text in _misfits(connection, relation, before)) if before.type != TEXT else ""
     detail = f"Values that are no {before.type}: {texts}." if texts else "The first values that tell a type."
-    return TypeChange(before.name, before.type, after.type, detail)
+    return TypeChange(before.name, before.type, after.type, detail, is_first=_is_undecided(before))
 
 
 # The key

@@ -209,6 +209,8 @@ def test_days_in_both_orders_are_read_day_first_and_told(connection: duckdb.Duck
         ("canton", ["01", "NA", "02"], "text", ["NA"]),
         ("adresse", ["1 rue X", "-", "N/A", "null", "2 rue Y", "NA"], "text", ["-", "N/A", "null"]),
         ("etat", ["bon", "inconnu", "non renseigné"], "text", []),
+        ("service_id", ["S", "S"], "text", []),
+        ("revenu", ["s", "s"], "text", ["s"]),
     ],
 )
 def test_words_for_a_missing_value_follow_the_column(
@@ -343,7 +345,7 @@ def test_headers_say_codes_keys_booleans_and_units() -> None:
     assert [says_code(header) for header in codes] == [True] * 7
     assert not any(says_code(header) for header in ["nb_codes", "population", "valeur", "idee", "NO"])
     assert [says_key(header) for header in ["id", "id_lieu", "stop_id", "nom"]] == [True, True, True, False]
-    assert [says_boolean(header) for header in ["est_actif", "is_open", "nb"]] == [True, True, False]
+    assert [says_boolean(header) for header in ["est_actif", "is_open", "nb", "a", "Est"]] == [True, True, False, False, False]
     assert [said_unit(header) for header in ["% Voix/Exp", "Surface (m2)", "Montant (k€)", "Nom"]] == [
         "%",
         "m2",
