@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 from catalog.errors import Refused
 
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 16  # of thousands of rows that each reach the last column, held until the block ends
 MAX_DEPTH = 256
 Start = Callable[[str, dict[str, str]], None]
 
