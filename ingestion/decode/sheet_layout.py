@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise, zip_longest
 
 from ingestion.decode.dialect import header_index
 from ingestion.decode.sheet import SheetRow
@@ -79,9 +79,10 @@ def _is_text(rows: Sequence[SheetRow], least_blanks: int = 3) -> bool:
 
 def _is_names(row: Sequence[str], groups: Sequence[str], width: int) -> bool:
     """Whether cells name columns: most have a name, no number, and none twice under one group."""
-    above = [*groups, *[""] * (len(row) - len(groups))]
-    of_groups = accumulate(above, lambda before, group: group or before)
-    filled = [(group, cell) for group, cell in zip(of_groups, row, strict=False) if cell]
+    filled, group = [], ""
+    for above, cell in zip_longest(groups, row, fillvalue=""):
+        group = above or group
+        filled += [(group, cell)] if cell else []
     has_numbers = any(_NUMBER.fullmatch(cell.strip()) for _, cell in filled)
     return 2 * len(filled) > width and len(set(filled)) == len(filled) and not has_numbers
 
