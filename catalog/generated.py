@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -78,14 +78,16 @@ class GeneratedSilver:
         for column in declared_columns(self.settings, self.ledger, name, headers):
             if column.name not in before or before[column.name].decided != "hand":
                 before[column.name] = column
-        proposal = decide_columns(
-            connection, rows, headers, list(before.values()), may_retype=feed.drift is not Drift.WARN
-        )
-        if proposal.changes and feed.drift is Drift.STOP:
-            told = "; ".join(f"{c.column} was {c.before} and is {c.after} ({c.detail})" for c in proposal.changes[:3])
-            raise BuildFailed(f"{name}: {told}. The feed says drift: stop; correct the contract, or the feed.")
+        proposal = decide_columns(connection, rows, headers, list(before.values()))
+        changes = [*proposal.changes, *(_declared_changes(known, proposal) if known else ())]
         if known:
-            self.ledger.record_changes(list(self._changes(connection, rows, feed, known, proposal)))
+            self.ledger.record_changes(list(self._changes(connection, rows, feed, known, changes)))
+        breaking = [change for change in changes if not change.is_first]
+        if breaking and feed.drift is Drift.STOP:
+            told = "; ".join(f"{c.column} was {c.before} and is {c.after} ({c.detail})" for c in breaking[:3])
+            raise BuildFailed(f"{name}: {told}. The feed says drift: stop; correct the contract, or the feed.")
+        if breaking and feed.drift is Drift.WARN:
+            proposal = decide_columns(connection, rows, headers, list(before.values()), may_retype=False)
         connection.execute("drop table if exists odh_rows")
         return Contract(
             feed=feed.feed,
@@ -107,9 +109,14 @@ class GeneratedSilver:
         return f"{feed.title}: {', '.join(told)}{more}."
 
     def _changes(
-        self, connection: duckdb.DuckDBPyConnection, rows: str, feed: Feed, known: Contract, proposal: Proposal
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        rows: str,
+        feed: Feed,
+        known: Contract,
+        changes: Sequence[TypeChange],
     ) -> Iterator[dict[str, Any]]:
-        for change in proposal.changes:
+        for change in changes:
             resource_id, day, member = self._blame(connection, rows, known, change)
             yield {
                 "feed": feed.feed,
@@ -119,7 +126,7 @@ class GeneratedSilver:
                 "source_member": member or "",
                 "column_name": change.column,
                 "change": "retyped",
-                "class": "breaking",
+                "class": "safe" if change.is_first else "breaking",
                 "detail": f"{change.before} → {change.after}: {change.detail}",
                 "detected_at": utc_now(),
             }
@@ -132,6 +139,14 @@ class GeneratedSilver:
         most = f"select {source} from ({failing}) as failing group by all order by count(*) desc, {source} limit 1"
         newest = f"select {source} from {rows} order by _extraction_date desc, {source} limit 1"
         return connection.execute(most).fetchone() or connection.execute(newest).fetchone()
+
+
+def _declared_changes(known: Contract, proposal: Proposal) -> Iterator[TypeChange]:
+    """The columns whose type a Table Schema now declares, and declares otherwise."""
+    for column in proposal.columns:
+        before = known.column(column.name)
+        if before and column.decided == "schema" and before.type != column.type:
+            yield TypeChange(column.name, before.type, column.type, "Its Table Schema says so.")
 
 
 def _as_rejects(found: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[dict[str, Any]]:
