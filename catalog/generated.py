@@ -16,7 +16,7 @@ from catalog.contracts.models import current_rows, rejects_select, write_models
 from catalog.contracts.store import check_columns, read_contracts, write_contract
 from catalog.errors import BuildFailed
 from catalog.feed import Drift, Feed
-from catalog.iceberg import BRONZE, Lakehouse, Pin
+from catalog.iceberg import BRONZE, LINEAGE, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.names import quote_identifier
 from catalog.settings import Settings
@@ -49,10 +49,10 @@ class GeneratedSilver:
             if pin.snapshot_id is None or f"stg_{name}" in self.handwritten:
                 continue
             contract = known.get(name)
+            columns = connection.sql(f"from {_bronze(name)} limit 0").columns
             if contract:
-                held = connection.execute(f"describe {_bronze(name)}").fetchall()
-                check_columns(self.settings, contract, [column for column, *_ in held])
-            if contract is None or contract.profile.snapshot != str(pin.snapshot_id):
+                check_columns(self.settings, contract, columns)
+            if contract is None or contract.profile.snapshot != str(pin.snapshot_id) or _lacks(contract, columns):
                 contract = self._hold_against_rows(connection, feed, name, pin, contract)
             contract = contract.model_copy(update={"domain": feed.domain, "bad_values": feed.bad_values})
             write_contract(self.settings, contract)
@@ -139,6 +139,11 @@ class GeneratedSilver:
         most = f"select {source} from ({failing}) as failing group by all order by count(*) desc, {source} limit 1"
         newest = f"select {source} from {rows} order by _extraction_date desc, {source} limit 1"
         return connection.execute(most).fetchone() or connection.execute(newest).fetchone()
+
+
+def _lacks(contract: Contract, columns: Sequence[str]) -> bool:
+    """Whether somebody took a column out of a contract: silver has every column."""
+    return any(contract.column(column) is None for column in columns if column not in LINEAGE)
 
 
 def _declared_changes(known: Contract, proposal: Proposal) -> Iterator[TypeChange]:

@@ -79,6 +79,17 @@ def test_a_feed_that_says_stop_keeps_its_contract_and_the_change_is_told(lake: L
     told(lake)
 
 
+def test_a_column_taken_out_of_a_contract_is_decided_again(lake: Lake) -> None:
+    of = feed()
+    lake.load(of, FIRST, BEFORE)
+    lake.decide(of)
+    path = lake.settings.contracts / "velos/lines.yml"
+    before, _, after = path.read_text("utf-8").partition("  - name: n\n    header: n\n    type: integer\n")
+    path.write_text(before + after, "utf-8")
+    lake.decide(of)
+    assert sorted(lake.types()) == sorted(TYPES)
+
+
 def change_type(lake: Lake, drift: str) -> None:
     of = feed(drift=drift)
     lake.load(of, FIRST, BEFORE)
