@@ -74,15 +74,15 @@ AMOUNTS = [
     for day in range(200)
 ]
 CLOCK = [[f"T{i}", "25:10:00" if i % 100 == 0 else f"{i % 24:02d}:10:00"] for i in range(400)]
-NEARLY = [["douze" if i == 5 else str(i), "32/13/2024" if i == 7 else "01/02/2024"] for i in range(300)]
-WIDE = [f"Variable n° {i}" for i in range(300)]
+NEARLY = [["douze" if i == 5 else str(i), "32/13/2024" if i == 7 else "01/02/2024"] for i in range(120)]
+WIDE = [f"Variable n° {i}" for i in range(120)]
 FILES = [
     plain("names.csv", NAMES, ODD),
     plain("long.csv", [LONG + "2021", LONG + "2022"], [["1", "2"], ["3", "4"]]),
     plain("amounts.csv", ["INSEE", "Montant", "Écart", "Taux", "Jour"], AMOUNTS, end="\r\n"),
     plain("clock.txt", ["trip_id", "arrival_time"], CLOCK),
     plain("nearly.csv", ["n", "d"], NEARLY, "utf-16"),
-    plain("wide.csv", WIDE, [[str(i) for i in range(300)], [f"{i},5" for i in range(300)]]),
+    plain("wide.csv", WIDE, [[str(i) for i in range(120)], [f"{i},5" for i in range(120)]]),
     plain("nul.csv", ["a", "b"], [["x\0y", "1"], ["\0", "2"]], end="\r"),
     plain("seule.csv", ["Commune"], [["Saint-Étienne"], ["L'Haÿ-les-Roses"]], "mac-roman"),
     plain("service.csv", ["service_id", "statut"], [["S", "nd"], ["S", "nd"]]),
