@@ -112,14 +112,14 @@ def sql(
     """Run SQL over the lakehouse: a table on a terminal, {"columns", "rows"} elsewhere or with --json."""
     from catalog.session import open_session
     from catalog.settings import load_settings
-    from catalog.terminal import print_json, print_table
+    from catalog.terminal import print_json, print_rows
 
     with open_session(load_settings(), as_of.date() if as_of else None) as session:
         columns, rows = session.fetch(statement)
     if json or not sys.stdout.isatty():
         print_json({"columns": columns, "rows": rows})
     else:
-        print_table(columns, rows)
+        print_rows(columns, rows)
 
 
 def stats(json: Json = False) -> None:

@@ -211,7 +211,10 @@ class BronzeLoader:
             return self._named(look, _Taken(taken.manifest, refused=refused))
         breaking = [str(change) for change in changes if change.change.is_breaking]
         if breaking and look.feed.drift is Drift.STOP:
-            reason = f"Its shape changed: {'; '.join(breaking)}. The feed says drift: stop; what was loaded stays."
+            reason = (
+                f"Its shape changed: {'; '.join(breaking)}. The feed says drift: stop; what was loaded stays."
+                " To take it, say drift: evolve or warn there, and sync again."
+            )
             taken = self._named(look, _Taken(taken.manifest, refused=[*taken.refused, RefusedMember(None, reason)]))
         taken.changes = changes
         return taken
