@@ -105,7 +105,7 @@ class Builder:
             if not stale:
                 return BuildResult(None, results)
             self._open_workspace()
-            results += (stopped := self._open_private(stale))
+            results += (stopped := self._open_private(stale, on_progress))
             stale = [domain for domain in stale if domain not in {result.domain for result in stopped}]
             runs, tables = self._build_and_stage(stale, on_progress)
             results += [self._result(domain, runs[domain], tables.get(domain, [])) for domain in stale]
@@ -155,7 +155,8 @@ class Builder:
             runs.update(self._run_dbt(waiting, on_progress))
             failed: set[str] = set()
             with self._connect() as connection:
-                for domain in waiting:
+                for number, domain in enumerate(waiting):
+                    on_progress(f"{domain}: storing its tables", number, len(waiting))
                     if runs[domain].errors or failed & self._upstream(domain):
                         continue
                     try:
@@ -314,7 +315,7 @@ class Builder:
         prepare_connection(connection, self.settings)
         return connection
 
-    def _open_private(self, stale: Sequence[str]) -> list[DomainResult]:
+    def _open_private(self, stale: Sequence[str], on_progress: OnProgress) -> list[DomainResult]:
         """Make the private file: bronze as views over pinned snapshots, and the released tables of domains before.
 
         Returns:
@@ -328,7 +329,8 @@ class Builder:
             for domain in self._with_upstream(stale):
                 if domain not in stale:
                     self._serve_released(connection, domain, [])
-            for domain in stale:
+            for number, domain in enumerate(stale):
+                on_progress(f"{domain}: reading what its columns are", number, len(stale))
                 try:
                     for feed in self.registry.domains()[domain]:
                         pins = self.inputs.pins[feed.feed]
