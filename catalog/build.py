@@ -20,16 +20,16 @@ import structlog
 
 from catalog import releases
 from catalog.conformity import check_schemas
-from catalog.contracts.models import prune_models
 from catalog.dbt import Dbt, DbtRun, Model
 from catalog.errors import BuildFailed, InvalidContract
 from catalog.feed import Feed
 from catalog.generated import GeneratedSilver
-from catalog.iceberg import BRONZE, LAYERS, Lakehouse, field_ids
+from catalog.iceberg import BRONZE, LAYERS, Lakehouse, Pin, field_ids
 from catalog.inputs import hash_folder, hash_project, pin_inputs
 from catalog.ledger import Ledger
+from catalog.loads import emptied_resources
 from catalog.locks import exclusive
-from catalog.names import quote_identifier
+from catalog.names import quote_identifier, quote_literal
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
 from catalog.session import create_view, prepare_connection, scan_sql
@@ -322,7 +322,7 @@ class Builder:
             the domains that cannot be built: a feed says that a change stops it, or a contract is no contract.
         """
         stopped: list[DomainResult] = []
-        prune_models(self.settings, self.registry.feeds)
+        self.silver.give_way(self.registry.feeds)
         with self._connect() as connection:
             for layer in LAYERS:
                 connection.execute(f"create schema if not exists {quote_identifier(layer)}")
@@ -335,13 +335,18 @@ class Builder:
                     for feed in self.registry.domains()[domain]:
                         pins = self.inputs.pins[feed.feed]
                         for name, pin in pins.items():
-                            create_view(connection, BRONZE, name, scan_sql(pin))
+                            create_view(connection, BRONZE, name, self._current_sql(name, pin))
                         self.silver.refresh(connection, feed, pins)
                         check_schemas(connection, self.settings, self.ledger, self.lakehouse, feed.feed, pins)
                 except (BuildFailed, InvalidContract, duckdb.Error) as error:
                     stopped.append(DomainResult(domain, "failed", str(error)))
                     self._serve_released(connection, domain, [])
         return stopped
+
+    def _current_sql(self, name: str, pin: Pin) -> str:
+        """Rows of a bronze table, but for those of a resource whose newest extraction has none: no row says so."""
+        emptied = ", ".join(quote_literal(resource_id) for resource_id in emptied_resources(self.ledger, name))
+        return scan_sql(pin) + (f" where _resource_id not in ({emptied})" if emptied else "")
 
     def _serve_released(self, connection: duckdb.DuckDBPyConnection, domain: str, built: Iterable[Model]) -> None:
         """Put the current release's tables of a domain in the place of what was built."""

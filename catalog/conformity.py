@@ -15,6 +15,7 @@ from catalog.contracts.table_schema import TableSchema
 from catalog.errors import InvalidContract
 from catalog.iceberg import BRONZE, Lakehouse, Pin
 from catalog.ledger import Ledger
+from catalog.loads import newest_facts
 from catalog.names import quote_identifier, quote_literal
 from catalog.settings import Settings
 
@@ -40,7 +41,7 @@ def check_schemas(
     for name, pin in pins.items():
         if pin.snapshot_id is None:
             continue
-        told = ((resource, day, facts.get(PROPERTY)) for resource, day, facts in ledger.newest_facts(name))
+        told = ((resource, day, facts.get(PROPERTY)) for resource, day, facts in newest_facts(ledger, name))
         declared = dict.fromkeys((resource, day, str(place)) for resource, day, place in told if place)
         found = _violations(connection, settings, lakehouse, feed, name, pin, declared)
         ledger.replace_rejects(name, [STAGE], found)
@@ -50,7 +51,7 @@ def declared_columns(
     settings: Settings, ledger: Ledger, table: str, headers: Mapping[str, str]
 ) -> list[ColumnContract]:
     """What the schema of a table's newest file says of its columns; none when it declares none that can be read."""
-    places = [str(facts[PROPERTY]) for _, _, facts in ledger.newest_facts(table) if facts.get(PROPERTY)]
+    places = [str(facts[PROPERTY]) for _, _, facts in newest_facts(ledger, table) if facts.get(PROPERTY)]
     try:
         return TableSchema.read(settings.table_schemas, places[-1], headers).contracts() if places else []
     except InvalidContract:  # told where the rows are checked

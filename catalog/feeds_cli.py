@@ -140,13 +140,14 @@ def archive_feed(feed: FeedName) -> None:
 
     from catalog.feed_files import archive, lake_feeds
     from catalog.ledger import Ledger
+    from catalog.loads import bronze_tables_of
     from catalog.registry import load_registry
     from catalog.settings import load_settings
 
     settings = load_settings()
     target = archive(settings, load_registry(settings), feed)
     with closing(Ledger(settings)) as ledger:
-        tables = ledger.bronze_tables_of(feed)
+        tables = bronze_tables_of(ledger, feed)
     _say(f"{feed} is archived: {target}. To have it again, move the file back to {lake_feeds(settings)}.")
     filled = (
         f"its bronze tables {', '.join(tables)}, and what was built of them" if tables else "it has filled no table"

@@ -68,7 +68,7 @@ create or replace macro fr_decimal(t) as
                     fr_match(
                         t,
                         '[+\-\x{2212}]?(?:'
-                        || '(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:[ \x{A0}\x{2007}\x{202F}''\x{2019}][0-9]{3})+)'
+                        || '(?:0|[1-9][0-9]{0,14}|[1-9][0-9]{0,2}(?:[ \x{A0}\x{2007}\x{202F}''\x{2019}][0-9]{3}){1,4})'
                         || '(?:[.,][0-9]+)?|[.,][0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3}){1,4},[0-9]+'
                         || '|[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{1,2}|[0-9][.,][0-9]+[eE][0-9]{1,2})'
                     ),
@@ -83,14 +83,14 @@ create or replace macro fr_decimal(t) as
 create or replace macro fr_decimal_point_thousands(t) as
     try_cast(
         replace(
-            replace(fr_match(t, '[+-]?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,[0-9]+)?'), '.', ''), ',', '.'
+            replace(fr_match(t, '[+-]?(?:0|[1-9][0-9]{0,14}|[1-9][0-9]{0,2}(?:\.[0-9]{3}){1,4})(?:,[0-9]+)?'), '.', ''), ',', '.'
         ) as double
     );
 
 -- Where the column shows that a comma groups thousands, as in English: `1,234` is 1234, `1,234.5` is 1234.5.
 create or replace macro fr_decimal_comma_thousands(t) as
     try_cast(
-        replace(fr_match(t, '[+-]?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)(?:\.[0-9]+)?'), ',', '') as double
+        replace(fr_match(t, '[+-]?(?:0|[1-9][0-9]{0,14}|[1-9][0-9]{0,2}(?:,[0-9]{3}){1,4})(?:\.[0-9]+)?'), ',', '') as double
     );
 
 -- The number before the sign %: `12,5 %` is 12.5. The unit stays %.

@@ -12,12 +12,13 @@ from catalog.conformity import declared_columns
 from catalog.contracts.adopt import handwritten_models
 from catalog.contracts.contract import Contract, Profile
 from catalog.contracts.decide import Proposal, TypeChange, decide_columns
-from catalog.contracts.models import current_rows, rejects_select, write_models
+from catalog.contracts.models import current_rows, prune_models, rejects_select, write_models
 from catalog.contracts.store import check_columns, read_contracts, write_contract
 from catalog.errors import BuildFailed
 from catalog.feed import Drift, Feed
 from catalog.iceberg import BRONZE, LINEAGE, Lakehouse, Pin
 from catalog.ledger import Ledger
+from catalog.loads import sources_of
 from catalog.names import quote_identifier
 from catalog.settings import Settings
 
@@ -59,6 +60,18 @@ class GeneratedSilver:
             contracts.append(contract)
         write_models(self.settings, feed, contracts)
         self.contracts[feed.feed] = contracts
+
+    def give_way(self, feeds: Mapping[str, Feed]) -> None:
+        """Remove the generated models of feeds that are gone, and of tables somebody has written a model for since.
+
+        dbt reads them all, whatever it builds, and refuses two models of one name.
+        """
+        prune_models(self.settings, feeds)
+        for name in self.handwritten:
+            feed = feeds.get(name.partition("__")[0])
+            if feed and (self.settings.generated_models / feed.feed / f"stg_{name}.sql").exists():
+                known = read_contracts(self.settings, feed.feed)
+                write_models(self.settings, feed, [known[table] for table in known if table not in self.handwritten])
 
     def record_rejects(self, connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
         """Keep every value that does not fit its column, by line, in the ledger."""
@@ -103,7 +116,7 @@ class GeneratedSilver:
         """What a table holds: as declared, else by the titles of the resources that filled it."""
         if declared := feed.bronze_names().get(table):
             return declared.description
-        sources = self.ledger.sources_of(table)
+        sources = sources_of(self.ledger, table)
         told = [" / ".join(filter(None, source)) for source in sources[:3]]
         more = f" and {len(sources) - len(told)} more" if len(sources) > len(told) else ""
         return f"{feed.title}: {', '.join(told)}{more}."

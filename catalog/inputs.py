@@ -11,6 +11,7 @@ from catalog.errors import LakeBusy
 from catalog.feed import Feed
 from catalog.iceberg import Lakehouse, Pin
 from catalog.ledger import Ledger
+from catalog.loads import bronze_tables_of, has_unfinished_loads
 from catalog.locks import exclusive
 from catalog.settings import Settings
 
@@ -39,7 +40,7 @@ def pin_inputs(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, feeds: 
     for feed in feeds:
         try:
             with exclusive(settings, ledger, f"feed-{feed.feed}"):
-                if ledger.has_unfinished_loads(feed.feed):
+                if has_unfinished_loads(ledger, feed.feed):
                     held[feed.feed] = f"the last sync of {feed.feed} did not end; run: odh sync {feed.feed}"
                     continue
                 pins[feed.feed] = _pin_feed(ledger, lakehouse, feed)
@@ -51,7 +52,7 @@ def pin_inputs(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, feeds: 
 def _pin_feed(ledger: Ledger, lakehouse: Lakehouse, feed: Feed) -> dict[str, Pin]:
     """Declared tables are made if need be, so that models find their columns; those found in files are there."""
     declared = {name: lakehouse.pin_bronze(name, table.columns) for name, table in feed.bronze_names().items()}
-    found = {name: lakehouse.pin_bronze(name, ()) for name in ledger.bronze_tables_of(feed.feed)}
+    found = {name: lakehouse.pin_bronze(name, ()) for name in bronze_tables_of(ledger, feed.feed)}
     return {**found, **declared}
 
 

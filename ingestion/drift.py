@@ -71,7 +71,8 @@ def compare(before: Shape, now: Shape, values_before: Values, values_now: Values
         was, is_now = before.facts.get(fact), now.facts.get(fact)
         if was is not None and is_now is not None and was != is_now:
             yield Change(fact, "", False, f"{was!r} → {is_now!r}")
-    if before.rows >= COLLAPSE_FROM_ROWS and now.rows < COLLAPSE * before.rows:
+    has_collapsed = before.rows >= COLLAPSE_FROM_ROWS and now.rows < COLLAPSE * before.rows
+    if has_collapsed or (before.rows and not now.rows):
         yield Change("rows", "", True, f"{before.rows:,} → {now.rows:,} rows")
 
 

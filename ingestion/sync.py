@@ -16,6 +16,7 @@ from catalog.errors import LakeBusy, OdhError, PermanentError, ResourceGone
 from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
+from catalog.loads import was_loaded
 from catalog.locks import exclusive
 from catalog.registry import Registry
 from catalog.settings import Settings
@@ -110,7 +111,7 @@ class Syncer:
             except OdhError as error:
                 reason, is_gone = f"{resource.title}: {error}", isinstance(error, ResourceGone)
                 self._fail(feed, day, resource.id, reason, result, resource, is_gone)
-                if is_gone and feed.is_auto and not self.ledger.was_loaded(feed.feed, resource.id):
+                if is_gone and feed.is_auto and not was_loaded(self.ledger, feed.feed, resource.id):
                     result.errors.remove(reason)  # nobody asked for this one, and nothing of it is missing
                     result.gone.append((resource.title, str(error)))
         on_progress(feed.feed, len(found), len(found))

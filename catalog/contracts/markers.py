@@ -6,7 +6,7 @@ from __future__ import annotations
 MARKERS = frozenset({
     # the short ones of Insee, Météo-France and many others: non disponible, secret, manquant, non renseigné…
     "nd", "n.d.", "n.d", "n/d", "n.a.", "n.a", "n/a", "na", "#n/a", "#n/d", "#na", "nr", "n.r.", "n/r", "nc",
-    "n.c.", "n/c", "ns", "n.s.", "so", "s.o.", "s/o", "s", "mq",
+    "n.c.", "n/c", "ns", "n.s.", "so", "s.o.", "s/o", "s", "c", "mq",
     # signs, and the words of programs
     "null", "(null)", "<null>", "none", "nan", "nil", "-", "--", "---", "—", "–", ".", "..", "...", "…", "/", "?",
     "??", "#", "*",

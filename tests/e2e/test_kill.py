@@ -70,6 +70,7 @@ def finished(settings: Settings) -> dict[str, Any]:
     return content_of(settings)
 
 
+@pytest.mark.timeout(900)  # a run and a half for each step
 def test_killed_at_every_step_ends_as_one_clean_run(tmp_path: Path, portal: str, clean: dict[str, Any]) -> None:
     settings = lake_settings(tmp_path / "lake", portal_url=portal)
     for target, moment, nth in POINTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 from lakes import sql
 from tiny_warehouse import TinyWarehouse, feed
 
+from catalog.build import Builder
 from catalog.clock import utc_now
+from catalog.iceberg import BRONZE
 from catalog.inputs import pin_inputs
 from catalog.locks import exclusive
 from catalog.registry import Registry
+from catalog.session import open_duckdb
 
 DAY, NEXT_DAY = date(2024, 1, 1), date(2024, 1, 2)
 
@@ -67,6 +71,19 @@ def test_a_file_that_failed_or_an_older_one_holds_nothing(tiny: TinyWarehouse) -
     extracted(tiny, "up", DAY, resource_id)
     tiny.ledger.forget_extraction("up", DAY, "lines")
     assert pin(tiny)[1] == {}
+
+
+def test_rows_of_a_resource_whose_newest_file_is_empty_are_not_current(tiny: TinyWarehouse) -> None:
+    builder = Builder(tiny.settings, tiny.registry, tiny.ledger, tiny.lakehouse, "run")
+    rows = []
+    for day, content in ((NEXT_DAY, "code,amount\n"), (date(2024, 1, 3), "code,amount\nb,2\n")):
+        tiny.load("up", day, content)
+        pinned = tiny.lakehouse.pin(BRONZE, "up__lines")
+        assert pinned is not None
+        with closing(open_duckdb(tiny.settings)) as connection:
+            select = builder._current_sql("up__lines", pinned)
+            rows.append(connection.execute(f"select code from ({select}) order by 1").fetchall())
+    assert rows == [[], [("a",), ("b",)]]
 
 
 def test_a_table_that_cannot_be_stored_fails_its_domain_alone(tiny: TinyWarehouse) -> None:

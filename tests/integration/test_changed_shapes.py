@@ -17,6 +17,7 @@ from raw_files import put_raw
 from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
+from catalog.loads import newest_facts
 from catalog.settings import Settings
 from catalog.storage import raw_store
 from ingestion.bronze import BronzeLoader, Load
@@ -122,4 +123,4 @@ def test_the_schema_a_feed_names_is_in_the_facts_of_its_loads(lake: Lake) -> Non
     shelf.mkdir(parents=True)
     (shelf / "communes.json").write_text(json.dumps({"fields": [{"name": "insee", "type": "string"}]}), "utf-8")
     lake.load(FIRST, BEFORE, table_schema="communes.json")
-    assert [facts["table_schema"] for *_, facts in lake.ledger.newest_facts("f__communes")] == ["communes.json"]
+    assert [facts["table_schema"] for *_, facts in newest_facts(lake.ledger, "f__communes")] == ["communes.json"]

@@ -74,7 +74,15 @@ def test_a_changed_layout_is_told_and_safe(fact: str) -> None:
 
 @pytest.mark.parametrize(
     ("before", "now", "collapsed"),
-    [(100, 49, True), (100, 50, False), (100, 0, True), (10, 0, False), (100, 500, False)],
+    [
+        (100, 49, True),
+        (100, 50, False),
+        (100, 0, True),
+        (10, 1, False),
+        (10, 0, True),
+        (0, 0, False),
+        (100, 500, False),
+    ],
 )
 def test_a_row_count_that_collapses_breaks(before: int, now: int, collapsed: bool) -> None:
     assert changes(shape("a", before), shape("a", now)) == ([("rows", "", True)] if collapsed else [])
