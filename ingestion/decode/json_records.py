@@ -14,7 +14,8 @@ from ingestion.decode.json_text import NotJson, Value, cell, compact, parse
 from ingestion.decode.table import LINE, DecodedTable, RejectedRow, Source
 from ingestion.decode.text import Utf8Text
 
-MAX_BYTES = 512 << 20
+MAX_BYTES = 256 << 20  # a document is held some twenty times over
+MAX_PARTS = 20_000_000  # objects and arrays: each costs some 200 bytes, however small
 Key = tuple[
     int, str
 ]  # 0 for a column of the record, 1 for one beside it (a feature's id and geometry): those come last
@@ -48,7 +49,10 @@ def decode_json(source: Source, text: Utf8Text) -> DecodedTable:
     size_bytes = text.path.stat().st_size
     if size_bytes > MAX_BYTES:
         raise Refused(f"This JSON holds {size_bytes >> 20} MiB; above {MAX_BYTES >> 20} MiB it is not read yet.")
-    found = _find(text.path.read_bytes()[text.bom_bytes :].decode())
+    content = text.path.read_bytes()[text.bom_bytes :]
+    if (parts := content.count(b"{") + content.count(b"[")) > MAX_PARTS:
+        raise Refused(f"This JSON holds {parts:,} objects and arrays; above {MAX_PARTS:,} it is not read yet.")
+    found = _find(content.decode())
     return _tabulate(source, text, found)
 
 
