@@ -52,6 +52,7 @@ class DomainResult:
     tests_failed: int = 0
     tables: int = 0
     tables_changed: int = 0
+    values_rejected: int = 0  # that do not fit the type or the rules of their column, in generated silver
     seconds: float = 0.0
 
 
@@ -77,6 +78,7 @@ class Builder:
         self.settings, self.registry, self.ledger, self.lakehouse = settings, registry, ledger, lakehouse
         self.run_id = run_id
         self.silver = GeneratedSilver(settings, ledger, lakehouse)
+        self.rejected: dict[str, int] = {}  # values that do not fit, by domain
         self.workspace = settings.lake.resolve() / "build" / run_id
         # dbt parses everything again when its database's path changes, so the path is a link that stays the same
         self.database = self.workspace.parent / "current" / "private.duckdb"
@@ -160,9 +162,10 @@ class Builder:
                     if runs[domain].errors or failed & self._upstream(domain):
                         continue
                     try:
-                        tables[domain] = [self._stage(connection, domain, model) for model in runs[domain].models]
-                        for feed in self.registry.domains()[domain]:
-                            self.silver.record_rejects(connection, feed)
+                        staged = [self._stage(connection, domain, model) for model in runs[domain].models]
+                        feeds = self.registry.domains()[domain]
+                        self.rejected[domain] = sum(self.silver.record_rejects(connection, feed) for feed in feeds)
+                        tables[domain] = staged
                     except (BuildFailed, duckdb.Error) as error:
                         runs[domain] = replace(runs[domain], errors=[str(error)])
                         self._give_way(connection, domain, runs[domain])
@@ -215,6 +218,7 @@ class Builder:
             counts["fail"] + counts["error"],
             len(tables),
             sum(not self._is_released(table) for table in tables),
+            self.rejected.get(domain, 0),
             run.seconds,
         )
 

@@ -75,7 +75,17 @@ def print_build(result: BuildResult) -> None:
     """Print a build for people."""
     from catalog.terminal import console, print_table
 
-    columns = ("domain", "status", "tests passed", "warned", "failed", "tables", "changed", "seconds")
+    columns = (
+        "domain",
+        "status",
+        "tests passed",
+        "warned",
+        "failed",
+        "tables",
+        "changed",
+        "values rejected",
+        "seconds",
+    )
     rows = [
         (
             d.domain,
@@ -85,6 +95,7 @@ def print_build(result: BuildResult) -> None:
             d.tests_failed,
             d.tables,
             d.tables_changed,
+            d.values_rejected,
             f"{d.seconds:.1f}",
         )
         for d in result.domains
@@ -96,6 +107,10 @@ def print_build(result: BuildResult) -> None:
             console.print(f"  {domain.reason}", markup=False)
         elif domain.status == "waiting":
             console.print(f"{domain.domain} is not built: {domain.reason}", markup=False)
+    if any(domain.values_rejected for domain in result.domains):
+        console.print(
+            "Rejected values do not fit their columns: odh sql \"select * from ops.rejects where stage = 'type'\""
+        )
     if result.release_id is not None:
         console.print(f"Published release [bold]{result.release_id}[/bold].")
     else:

@@ -73,11 +73,13 @@ class GeneratedSilver:
                 known = read_contracts(self.settings, feed.feed)
                 write_models(self.settings, feed, [known[table] for table in known if table not in self.handwritten])
 
-    def record_rejects(self, connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
-        """Keep every value that does not fit its column, by line, in the ledger."""
+    def record_rejects(self, connection: duckdb.DuckDBPyConnection, feed: Feed) -> int:
+        """Keep every value that does not fit its column, by line, in the ledger, and count them."""
+        written = 0
         for contract in self.contracts.get(feed.feed, ()):
             found = connection.execute(rejects_select(contract, _bronze(contract.table), STAGES))
-            self.ledger.replace_rejects(contract.model, STAGES, _as_rejects(found, contract))
+            written += self.ledger.replace_rejects(contract.model, STAGES, _as_rejects(found, contract))
+        return written
 
     def _hold_against_rows(
         self, connection: duckdb.DuckDBPyConnection, feed: Feed, name: str, pin: Pin, known: Contract | None

@@ -187,8 +187,8 @@ class Ledger:
             for change in changes:
                 _replace(connection, schema.schema_changes, change)
 
-    def replace_rejects(self, table_name: str, stages: Sequence[str], rejects: Iterable[Row]) -> None:
-        """Write the rejects of some stages of one table, replacing those that were there.
+    def replace_rejects(self, table_name: str, stages: Sequence[str], rejects: Iterable[Row]) -> int:
+        """Write the rejects of some stages of one table, replacing those that were there, and count them.
 
         Finding the rows may take minutes, and one who writes to SQLite keeps all others waiting: each batch is a
         transaction of its own. Those of before go last; what a crash leaves is replaced by the next call.
@@ -197,12 +197,15 @@ class Ledger:
         mine = (c.table_name == table_name, c.stage.in_(stages))
         with self.begin() as connection:
             last = connection.scalar(sa.select(sa.func.max(c.reject_id)).where(*mine))
+        written = 0
         for batch in _batches(rejects):
             with self.begin() as connection:
                 connection.execute(schema.rejects.insert(), batch)
+            written += len(batch)
         if last is not None:
             with self.begin() as connection:
                 connection.execute(schema.rejects.delete().where(*mine, c.reject_id <= last))
+        return written
 
     def record_changes(self, changes: Sequence[Row]) -> None:
         """Record schema changes; one that is known already is written again."""

@@ -30,6 +30,7 @@ from catalog.releases import released_pins
 from catalog.settings import Settings, load_settings
 
 EXTENSIONS = ("avro", "iceberg")
+READING = {"SELECT", "EXPLAIN", "COPY"}  # SHOW, DESCRIBE, SUMMARIZE and PRAGMA functions are SELECT to DuckDB
 CATALOGUE_WORDS = {"show", "describe", "summarize", "information_schema", "pragma", "use"}
 
 
@@ -110,13 +111,12 @@ class Session:
 
         Raises:
             UnknownName: a table that does not exist, with the nearest one.
-            UsageError: no statement, or one DuckDB refuses, with its message.
+            UsageError: no statement, several, one that does not read, or one DuckDB refuses, with its message.
         """
         with self._told():
+            self._check(statement)
             self._make_views(self._named_in(statement))
-            if self.connection.execute(statement) is None:  # DuckDB's answer to a comment or to nothing
-                raise UsageError("There is no statement to run; write one, such as: select * from ops.runs")
-            return self.connection
+            return self.connection.execute(statement)
 
     def fetch(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run one statement and return its columns and rows; some errors only come while rows are read.
@@ -128,6 +128,16 @@ class Session:
         with self._told():
             columns = [column[0] for column in cursor.description or []]
             return columns, cursor.fetchall() if columns else []
+
+    def _check(self, statement: str) -> None:
+        """Let one statement that reads through; any other would act on views of this session and change nothing."""
+        kinds = [one.type.name for one in duckdb.extract_statements(statement)]
+        if not kinds:
+            raise UsageError("There is no statement to run; write one, such as: select * from ops.runs")
+        if len(kinds) > 1:
+            raise UsageError(f"These are {len(kinds)} statements; run one at a time.")
+        if kinds[0] not in READING:
+            raise UsageError(f"{kinds[0]} is no query: SQL only reads the lakehouse. What fills it is odh run.")
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -116,6 +116,26 @@ def test_a_statement_that_fails_is_told_as_misuse(settings: Settings, statement:
     assert said in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("delete from ops.runs", "DELETE is no query"),
+        ("drop table ops.runs", "DROP is no query"),
+        ("create table t as select 1", "CREATE is no query"),
+        ("select 1; select 2", "2 statements"),
+    ],
+)
+def test_what_does_not_read_is_refused(settings: Settings, statement: str, said: str) -> None:
+    with open_session(settings) as session, pytest.raises(UsageError, match=said):
+        session.execute(statement)
+
+
+def test_a_result_may_be_written_to_a_file(settings: Settings, tmp_path: Path) -> None:
+    target = tmp_path / "total.parquet"
+    sql(settings, f"copy (select * from gold.fct_total) to '{target}'")
+    assert target.stat().st_size
+
+
 def test_a_session_goes_on_after_an_error(settings: Settings) -> None:
     with open_session(settings) as session:
         with pytest.raises(UsageError):
