@@ -36,6 +36,7 @@ from ingestion.tables import Found, TableNames
 log = structlog.get_logger()
 BATCH_BYTES = 2 << 30  # of parquet in scratch before it is committed
 EPOCH = date(1970, 1, 1)
+READER_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _MACHINE_ERROR = re.compile(r"\(os error \d+\)$")  # how polars tells of a full disk and its like, without an errno
 BATCH_REJECTS = 500_000  # kept in memory before they enter the ledger
 OnProgress = Callable[[str, int, int], None]  # what, steps done, steps in all
@@ -206,16 +207,15 @@ class BronzeLoader:
         named = list(zip(taken.names, taken.tables, strict=True))
         try:
             changes = list(find_changes(self.lakehouse, look, taken.manifest, named)) if named else []
-        except BaseException as error:  # a value that is asked for is read now
-            refused = [*taken.refused, RefusedMember(None, _told(error, taken.manifest))]
-            return self._named(look, _Taken(taken.manifest, refused=refused))
+        except READER_ERRORS as error:  # a value that is asked for is read now; bronze's own errors are not the file's
+            return self._named(look, taken.refuse(_told(error, taken.manifest)))
         breaking = [str(change) for change in changes if change.change.is_breaking]
         if breaking and look.feed.drift is Drift.STOP:
             reason = (
                 f"Its shape changed: {'; '.join(breaking)}. The feed says drift: stop; what was loaded stays."
                 " To take it, say drift: evolve or warn there, and sync again."
             )
-            taken = self._named(look, _Taken(taken.manifest, refused=[*taken.refused, RefusedMember(None, reason)]))
+            taken = self._named(look, taken.refuse(reason))
         taken.changes = changes
         return taken
 

@@ -118,6 +118,17 @@ def test_the_same_extraction_twice_tells_nothing_twice(lake: Lake) -> None:
     assert [change[:2] for change in lake.changes()] == [("population", "renamed")]
 
 
+def test_a_store_that_fails_is_not_blamed_on_the_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> set[str]:
+        raise ConnectionError("the store is away")
+
+    lake.load(FIRST, BEFORE)
+    monkeypatch.setattr(lake.lakehouse, "sample_values", fails)
+    with pytest.raises(ConnectionError):
+        lake.load(NEXT, BEFORE.replace("pop", "population"))
+    assert sql(lake.settings, "select status, count(*) from ops.loads group by 1") == [("loaded", 1)]
+
+
 def test_the_schema_a_feed_names_is_in_the_facts_of_its_loads(lake: Lake) -> None:
     shelf = lake.settings.table_schemas
     shelf.mkdir(parents=True)
