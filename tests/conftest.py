@@ -6,8 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
+from shared_portal import ControlledPortal, shared_portal
 
+from catalog.functions import install_functions
 from catalog.settings import PREFIX, Settings
 from ingestion.sample.generator import write_sample
 from ingestion.sample.portal import running_portal
@@ -45,3 +48,26 @@ def sample_url(sample_folder: Path) -> Iterator[str]:
     """Address of a sample portal over the small sample."""
     with running_portal(sample_folder) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with the functions that read French texts, in UTC."""
+    with duckdb.connect() as opened:
+        opened.execute("set global timezone = 'UTC'")
+        install_functions(opened)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[ControlledPortal]:
+    """The stand-in portal of the shared folder, one for all tests of a module."""
+    with shared_portal() as running:
+        yield running
+
+
+@pytest.fixture
+def portal(stand_in: ControlledPortal) -> ControlledPortal:
+    """The stand-in portal without faults, as it is today."""
+    stand_in.mend()
+    return stand_in

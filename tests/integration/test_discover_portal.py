@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 from conftest import lake_settings
-from shared_portal import DATA, ControlledPortal, requires_shared, shared_portal
+from shared_portal import DATA, ControlledPortal, requires_shared
 from typer.testing import CliRunner, Result
 
 import odh
@@ -25,18 +24,6 @@ from ingestion.listing import Terms
 INSEE = "institut-national-de-la-statistique-et-des-etudes-economiques-insee"
 FORMER = "base-de-donnees-accidents-corporels-de-la-circulation"
 real = [requires_shared, pytest.mark.real]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ControlledPortal]:
-    with shared_portal() as portal:
-        yield portal
-
-
-@pytest.fixture
-def portal(running: ControlledPortal) -> ControlledPortal:
-    running.mend()
-    return running
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shared_portal import DATA, ControlledPortal, requires_shared, shared_portal
+from shared_portal import DATA, ControlledPortal, requires_shared
 
 from catalog.errors import BadDownload, PortalUnavailable, Refused, ResourceGone
 from catalog.settings import Settings
@@ -31,18 +30,6 @@ ZIP, HOSTED, REMOTE = "france2018-txt.zip", "regions.csv", "departement2021.csv"
 ROOT = Path(__file__).resolve().parents[2]
 ACCIDENTS = "bases-de-donnees-annuelles-des-accidents-corporels-de-la-circulation-routiere"
 FUEL = "prix-des-carburants-en-france-flux-instantane"  # one remote address whose zip changes every few minutes
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ControlledPortal]:
-    with shared_portal() as portal:
-        yield portal
-
-
-@pytest.fixture
-def portal(running: ControlledPortal) -> ControlledPortal:
-    running.mend()
-    return running
 
 
 def settings_of(portal: ControlledPortal, lake: Path, **settings: Any) -> Settings:

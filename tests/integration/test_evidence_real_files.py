@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,7 +12,6 @@ from shared_portal import DATA, requires_shared
 from catalog.contracts.contract import ColumnContract
 from catalog.contracts.decide import Proposal, decide_columns
 from catalog.contracts.types import TYPES
-from catalog.functions import install_functions
 from catalog.names import quote_identifier
 from ingestion.decode import DecodedTable, decode
 
@@ -22,14 +21,6 @@ FILES = DATA / "datasets"
 ACCIDENTS = "bases-de-donnees-annuelles-des-accidents-corporels-de-la-circulation-routiere"
 COUNCILLORS = "elus-conseillers-departementaux"
 CHARGERS = "fichier-consolide-des-bornes-de-recharge-pour-vehicules-electriques"
-
-
-@pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as opened:
-        opened.execute("set global timezone = 'UTC'")
-        install_functions(opened)
-        yield opened
 
 
 def load(

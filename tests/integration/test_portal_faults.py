@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from shared_portal import ControlledPortal, requires_shared, shared_portal
+from shared_portal import ControlledPortal, requires_shared
 
 from catalog.errors import PermanentError, PortalUnavailable, Refused, ResourceGone, UsageError
 from catalog.settings import Settings
@@ -18,18 +17,6 @@ ACCIDENTS = "53698f4ca3a729239d2036df"
 ACCIDENTS_SLUG = "bases-de-donnees-annuelles-des-accidents-corporels-de-la-circulation-routiere"
 FORMER_SLUG = "base-de-donnees-accidents-corporels-de-la-circulation"
 DELETED = "lieux-de-covoiturage-jeu-retire"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ControlledPortal]:
-    with shared_portal() as portal:
-        yield portal
-
-
-@pytest.fixture
-def portal(running: ControlledPortal) -> ControlledPortal:
-    running.mend()
-    return running
 
 
 def client(portal: ControlledPortal, page_size: int = 100, **settings: Any) -> PortalClient:

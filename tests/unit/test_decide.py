@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import duckdb
@@ -16,17 +16,8 @@ from catalog.contracts.evidence import gather
 from catalog.contracts.headers import said_unit, says_boolean, says_code, says_key, words_of
 from catalog.contracts.rules import MIXED_DATES, NO_VALUE, ONE_VALUE
 from catalog.contracts.types import TYPES
-from catalog.functions import install_functions
 
 DAYS = [date(2023, 1, 1) + timedelta(days) for days in range(365)]
-
-
-@pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as opened:
-        opened.execute("set global timezone = 'UTC'")
-        install_functions(opened)
-        yield opened
 
 
 def proposed(

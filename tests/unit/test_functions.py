@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -79,14 +78,6 @@ HOSTILE = [
     "lundi",
     "0101000000",
 ]
-
-
-@pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as opened:
-        opened.execute("set global timezone = 'UTC'")
-        install_functions(opened)
-        yield opened
 
 
 def names() -> list[str]:
