@@ -70,7 +70,7 @@ def _columns(contract: Contract) -> list[dict[str, str]]:
         for reading in read_columns(contract)
         for one in reading.columns
     ]
-    meaning = "Columns whose text is there but does not fit their type; the text is in ops.rejects."
+    meaning = "Columns whose text is there but does not fit their type; bronze has the text, at the same file and line."
     found.append({"name": REJECTED, "description": meaning, "data_type": "varchar[]"})
     for name, meaning in LINEAGE.items():
         found.append({"name": name, "description": meaning, "data_type": LINEAGE_TYPES.get(name, "varchar")})
