@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
-from time import process_time
 from typing import Any
 
 import duckdb
@@ -223,14 +222,29 @@ def test_texts_that_do_not_read_are_told_by_line(taken: Taken) -> None:
     assert found == [(7, "n", "douze"), (9, "d", "32/13/2024")]
 
 
-def test_a_thousand_columns_are_decided_in_a_moment() -> None:
+class Noted:
+    """A connection that notes what it is asked."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection, self.asked = connection, list[str]()
+
+    def execute(self, query: str, *values: Any) -> duckdb.DuckDBPyConnection:
+        self.asked.append(query)
+        return self.connection.execute(query, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
+def test_a_thousand_columns_take_no_more_selects_than_a_few() -> None:
+    """One SELECT a column made a plan whose cost grew with the square of their number: 19 s against 0.6 s."""
     with duckdb.connect() as connection:
         install_functions(connection)
         connection.execute("create table wide as select " + ", ".join(f"'{n}' as v{n}" for n in range(1000)))
-        started = process_time()
-        proposal = decide_columns(connection, "wide", {f"v{n}": f"Variable {n}" for n in range(1000)})
-        assert process_time() - started < 8  # some 0.6 s; 19 s when each column is told apart by a SELECT of its own
+        noted: Any = Noted(connection)
+        proposal = decide_columns(noted, "wide", {f"v{n}": f"Variable {n}" for n in range(1000)})
     assert len(proposal.columns) == 1000
+    assert 0 < sum(query.lower().count("select") for query in noted.asked) < 30
 
 
 def test_the_same_day_again_changes_nothing(taken: Taken) -> None:
