@@ -42,7 +42,11 @@ def server(talk: Talk) -> Iterator[str]:
         def listen() -> None:
             with suppress(OSError):
                 while True:
-                    pool.submit(serve, listening.accept()[0])
+                    connection = listening.accept()[0]
+                    try:
+                        pool.submit(serve, connection)
+                    except RuntimeError:  # the pool is being closed: who came last is not served
+                        connection.close()
 
         pool.submit(listen)
         try:
