@@ -1,4 +1,4 @@
-"""The Iceberg catalogue and its tables; the only module that imports pyiceberg.
+"""The Iceberg catalogue and its tables; with ``iceberg_files``, the only modules that import pyiceberg.
 
 Bronze tables grow by whole files of text columns; silver and gold tables are replaced whole, on a branch that only
 becomes ``main`` when a release is published.
@@ -194,7 +194,7 @@ class Lakehouse:
             folder: folder under the table's data, such as the extraction date.
             summary: facts kept in the snapshot's summary.
         """
-        places = [self._place(table, file, folder) for file in files]
+        places = [self.place_file(table, file, folder) for file in files]
         if places:
             with table.transaction() as transaction:
                 transaction.add_files(places, snapshot_properties=dict(summary), check_duplicate_files=False)
@@ -228,7 +228,7 @@ class Lakehouse:
 
     def replace_on_staging(self, table: Table, files: Sequence[Path], summary: Mapping[str, str]) -> Pin:
         """Replace the whole content of the staging branch by finished parquet files, in one commit."""
-        places = [self._place(table, file, "release") for file in files]
+        places = [self.place_file(table, file, "release") for file in files]
         staged = table.snapshot_by_name(STAGING)
         is_empty = not (staged and staged.summary and int(staged.summary["total-data-files"] or 0))
         with table.transaction() as transaction:
@@ -252,7 +252,7 @@ class Lakehouse:
             if STAGING in table.metadata.refs:
                 refs.remove_branch(STAGING)
 
-    def _place(self, table: Table, file: Path, folder: str) -> str:
+    def place_file(self, table: Table, file: Path, folder: str) -> str:
         """Move a file under the table's data, by a name never used before (DuckDB caches files by path)."""
         layer, name = table.name()
         key = f"{layer}/{name}/data/{folder}/{file.stem}-{uuid.uuid4().hex}.parquet"
