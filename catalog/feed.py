@@ -189,6 +189,19 @@ class Feed(_Strict):
         """The first declared table that takes a resource; None when there is none."""
         return next((table for table in self.declared if table.accepts(title, file_name)), None)
 
+    def tables_of(self, title: str, file_name: str) -> list[FeedTable]:
+        """The declared tables that share a resource, in order: a member is the first's that takes it.
+
+        One that names no ``members`` takes what those before it left, so none comes after it.
+        """
+        sharing: list[FeedTable] = []
+        for table in self.declared:
+            if table.accepts(title, file_name):
+                sharing.append(table)
+                if table.members is None:
+                    break
+        return sharing
+
     def bronze_names(self) -> dict[str, FeedTable]:
         """Bronze table names of the declared tables."""
         return {bronze_table(self.feed, table.name): table for table in self.declared}

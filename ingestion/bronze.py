@@ -220,10 +220,10 @@ class BronzeLoader:
         return taken
 
     def _named(self, look: Look, taken: _Taken) -> _Taken:
-        """Give each table of a resource its bronze table; the declared one where there is one."""
+        """Give each table of a resource its bronze table, where decoding did not: declared ones were known then."""
         manifest = taken.manifest
         if scope := look.scope(manifest):
-            return replace(taken, names=[scope] * len(taken.tables), refused_name=scope)
+            return replace(taken, refused_name=scope[0])
         seen = (manifest.resource_id, manifest.title, manifest.file_name)
         found = [Found(one.member or "", kind_of(one.facts), one.columns) for one in taken.tables]
         names = look.names.assign(*seen, found)
@@ -231,8 +231,8 @@ class BronzeLoader:
 
     def _parts(self, look: Look, taken: _Taken, batch: BronzeBatch) -> list[Part]:
         """Make the Iceberg tables of one resource ready, and say which rows they lack."""
-        declared, scope = look.declared(taken.manifest), look.scope(taken.manifest)
-        docs: dict[str, dict[str, str]] = {scope: dict.fromkeys(declared.columns, "")} if declared and scope else {}
+        declared = look.declared(taken.manifest)
+        docs: dict[str, dict[str, str]] = {name: dict.fromkeys(table.columns, "") for name, table in declared.items()}
         named = list(zip(taken.names, taken.tables, strict=True))
         for name, found in named:
             docs.setdefault(name, {}).update(zip(found.columns, found.headers, strict=True))
@@ -309,7 +309,8 @@ def _decode_all(look: Look, taken: _Taken, path: Path, folder: Path) -> None:
         pad_ragged=look.feed.ragged is Ragged.PAD,
     ):
         names[found.member] += 1
-        if declared and not declared.accepts_member(found.member):
+        name = look.declared_name(manifest, found.member)
+        if declared and not name:
             continue
         if names[found.member] > 1:  # an archive may hold a name twice
             found = replace(found, member=f"{found.member or 'table'} ({names[found.member]})")
@@ -317,9 +318,11 @@ def _decode_all(look: Look, taken: _Taken, path: Path, folder: Path) -> None:
             taken.refused.append(found)
         else:
             taken.tables.append(found)
+            taken.names += [name] if name else []
     if not taken.tables and not taken.refused:
         held = ", ".join(str(member) for member in names) or "nothing"
-        pattern = f"No member matches 'members' ({declared.members}) of the feed file. " if declared else ""
+        wanted = " or ".join(str(table.members) for table in declared.values())
+        pattern = f"No member matches 'members' ({wanted}) of the feed file. " if declared else ""
         raise Refused(f"{pattern}It holds: {held}.")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -24,8 +24,8 @@ Row = Any  # a row of ops.loads
 class FeedHistory:
     """The loads of one feed on a day and nearest to it.
 
-    Where a resource fills one declared table, its name is given and loads of other tables do not count; where its
-    tables were found in it, ``None`` stands for all of them together: a resource is loaded whole or not at all.
+    Where a resource fills declared tables, their names are given and loads of other tables do not count; where its
+    tables were found in it, ``None`` stands for all there are. Either way a resource is loaded whole or not at all.
     """
 
     def __init__(self, rows: Iterable[Row], day: date) -> None:
@@ -34,31 +34,31 @@ class FeedHistory:
         for row in rows:
             self._rows[row.resource_id].append(row)
 
-    def finished(self, resource_id: str, table: str | None) -> list[Row]:
+    def finished(self, resource_id: str, tables: Collection[str] | None) -> list[Row]:
         """Loads of the day; none when it is still to be done: never tried, ended half-way, or all refused as an error.
 
         What was refused is read again: the feed may have been corrected since, or the reader.
         """
-        rows = [row for row in self._of(resource_id, table) if row.extraction_date == self._day]
+        rows = [row for row in self._of(resource_id, tables) if row.extraction_date == self._day]
         is_refused = all(row.status == "refused" and not facts_of(row).get("is_document") for row in rows)
         return [] if is_refused or any(row.status == "pending" for row in rows) else rows
 
-    def previous(self, resource_id: str, table: str | None) -> list[Row]:
+    def previous(self, resource_id: str, tables: Collection[str] | None) -> list[Row]:
         """Loads of the newest extraction before the day that loaded something."""
-        earlier = [row for row in self._of(resource_id, table) if row.extraction_date < self._day]
+        earlier = [row for row in self._of(resource_id, tables) if row.extraction_date < self._day]
         newest = max((row.extraction_date for row in earlier if row.status == "loaded"), default=None)
         return [row for row in earlier if row.extraction_date == newest]
 
-    def unchanged_tables(self, resource_id: str, table: str | None, sha256: str) -> list[str]:
+    def unchanged_tables(self, resource_id: str, tables: Collection[str] | None, sha256: str) -> list[str]:
         """Tables that the very same bytes filled at the previous extraction; none if it did not end well."""
-        rows = self.previous(resource_id, table)
+        rows = self.previous(resource_id, tables)
         if any(row.status == "pending" for row in rows):
             return []
         return sorted({row.table_name for row in rows if row.status == "loaded" and row.source_sha256 == sha256})
 
-    def later(self, resource_id: str, table: str | None) -> Row | None:
+    def later(self, resource_id: str, tables: Collection[str] | None) -> Row | None:
         """A load of the first extraction after the day, refused ones left out; first one that is not loaded."""
-        rows = [row for row in self._of(resource_id, table) if row.extraction_date > self._day]
+        rows = [row for row in self._of(resource_id, tables) if row.extraction_date > self._day]
         known = sorted((row for row in rows if row.status != "refused"), key=lambda row: row.extraction_date)
         of_first = [row for row in known if row.extraction_date == known[0].extraction_date]
         return next((row for row in of_first if row.status != "loaded"), next(iter(of_first), None))
@@ -72,8 +72,8 @@ class FeedHistory:
                 found = (row.table_name, row.source_member, kind_of(facts), columns)
                 yield Remembered(row.resource_id, row.extraction_date, *found)
 
-    def _of(self, resource_id: str, table: str | None) -> list[Row]:
-        return [row for row in self._rows.get(resource_id, ()) if table is None or row.table_name == table]
+    def _of(self, resource_id: str, tables: Collection[str] | None) -> list[Row]:
+        return [row for row in self._rows.get(resource_id, ()) if tables is None or row.table_name in tables]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,19 @@ class Look:
     history: FeedHistory
     names: TableNames
 
-    def declared(self, manifest: Manifest) -> FeedTable | None:
-        """The declared table that takes a resource."""
-        return self.feed.table_of(manifest.title, manifest.file_name)
+    def declared(self, manifest: Manifest) -> dict[str, FeedTable]:
+        """The declared tables that share a resource, by their names in bronze; none where they are found in it."""
+        tables = self.feed.tables_of(manifest.title, manifest.file_name)
+        return {bronze_table(self.feed.feed, table.name): table for table in tables}
 
-    def scope(self, manifest: Manifest) -> str | None:
-        """The one bronze table a resource is declared to fill; None where its tables are found in it."""
-        table = self.declared(manifest)
-        return bronze_table(self.feed.feed, table.name) if table else None
+    def scope(self, manifest: Manifest) -> list[str] | None:
+        """The bronze tables a resource is declared to fill; None where its tables are found in it."""
+        return list(self.declared(manifest)) or None
+
+    def declared_name(self, manifest: Manifest, member: str | None) -> str | None:
+        """The bronze table a member of a resource is declared to fill."""
+        tables = self.declared(manifest).items()
+        return next((name for name, table in tables if table.accepts_member(member)), None)
 
     def finished(self, manifest: Manifest) -> list[Row]:
         """Loads of a resource on the day, if it is done with."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import date
 from typing import Any
@@ -29,8 +29,8 @@ MONDAY, TUESDAY, WEDNESDAY = date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3
 CSV = b"Code postal;Libell\xc3\xa9\n01000;Bourg\n75001;Paris\n"
 
 
-def feed(**table: Any) -> Feed:
-    """A feed of one table that takes everything."""
+def feed(*tables: dict[str, Any], **table: Any) -> Feed:
+    """A feed of one table that takes everything, or of several."""
     described: dict[str, Any] = {"name": "lines", "description": "One line.", "resources": "."}
     return Feed.model_validate(
         {
@@ -41,7 +41,7 @@ def feed(**table: Any) -> Feed:
             "license": "lov2",
             "domain": "tiny",
             "source": {"dataset": "tiny"},
-            "tables": [described | table],
+            "tables": [described | one for one in tables or (table,)],
         }
     )
 
@@ -53,11 +53,13 @@ class Bronze:
         self.settings, self.ledger, self.lakehouse = settings, Ledger(settings), Lakehouse(settings)
         self.reader = reader
 
-    def load(self, *manifests: Manifest, run_id: str | None = None, **table: Any) -> list[Load]:
+    def load(
+        self, *manifests: Manifest, run_id: str | None = None, tables: Sequence[dict[str, Any]] = (), **table: Any
+    ) -> list[Load]:
         raw = RawZone(raw_store(self.settings))
         run_id = run_id or uuid.uuid4().hex
         loader = BronzeLoader(self.ledger, self.lakehouse, raw, self.settings.scratch, run_id)
-        return loader.load(feed(**table), manifests)
+        return loader.load(feed(*tables, **table), manifests)
 
     def put(self, day: date, content: bytes = CSV, name: str = "lines.csv", resource: str = "r1") -> Manifest:
         return put_raw(self.settings, "tiny", day, name, content, resource)
@@ -224,6 +226,47 @@ def test_members_the_feed_does_not_want_are_left_aside(bronze: Bronze) -> None:
     archive = zipped([("one.csv", b"a\n1\n"), ("notice.csv", b"a\n2\n")])
     bronze.load(bronze.put(MONDAY, archive, "lines.zip"), members="^one")
     assert bronze.rows("a") == [("1",)]
+
+
+def test_tables_that_name_members_share_an_archive(bronze: Bronze) -> None:
+    """Each member goes to the first table that takes it, whole files and repeats go the same way as any other."""
+    tables = [
+        {"name": "stations", "members": r"\.xml$", "columns": ["cp"]},
+        {"name": "prices", "members": "(^|/)price$", "columns": ["maj"]},
+        {"name": "lines", "members": "notice"},
+        {"name": "rest"},
+        {"name": "never"},
+    ]
+    xml = b"<l>" + b'<pdv id="7"><price v="1"/><price v="2"/><s>a</s><s>b</s></pdv>' * 11 + b"</l>"
+    archive = zipped([("notice.csv", b"a\n2\n"), ("p.xml", xml)])
+    loads = bronze.load(bronze.put(MONDAY, archive, "lines.zip"), tables=tables)
+    assert {(load.table_name, load.source_member, load.status, load.rows_loaded) for load in loads} == {
+        ("tiny__stations", "p.xml", "loaded", 11),
+        ("tiny__prices", "p.xml/price", "loaded", 22),
+        ("tiny__rest", "p.xml/s", "loaded", 22),
+        ("tiny__lines", "notice.csv", "loaded", 1),
+    }
+    held = {
+        name: set(bronze.lakehouse.table(BRONZE, name).schema().column_names)
+        for name in ("tiny__stations", "tiny__prices")
+    }
+    assert {"id", "cp"} <= held["tiny__stations"]
+    assert {"pdv_id", "pdv_number", "v", "maj"} <= held["tiny__prices"]
+    assert bronze.load(bronze.put(MONDAY, archive, "lines.zip"), tables=tables)[0].status == "already"
+    again = bronze.load(bronze.put(TUESDAY, archive, "lines.zip"), tables=tables)
+    assert {load.table_name: load.status for load in again} == dict.fromkeys(
+        [*held, "tiny__lines", "tiny__rest"], "unchanged"
+    )
+
+
+def test_a_table_takes_each_of_two_members_of_one_name(bronze: Bronze) -> None:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        archive = zipped([("one.csv", b"a\n1\n"), ("two.csv", b"a\n3\n"), ("two.csv", b"a\n2\n")])
+    bronze.load(
+        bronze.put(MONDAY, archive, "lines.zip"),
+        tables=[{"name": "first", "members": "^one"}, {"members": r"two\.csv$"}],
+    )
+    assert bronze.rows("a, _source_member") == [("3", "two.csv"), ("2", "two.csv (2)")]
 
 
 def test_an_archive_without_a_wanted_member_is_refused_with_what_it_holds(bronze: Bronze) -> None:
