@@ -23,10 +23,10 @@ def odh(files: list[Path], encoding: str, out: Path) -> Work:
     """Decode and write as `odh sync` does; the encoding is not told."""
     from datetime import UTC, datetime
 
-    import polars as pl
     import pyarrow as pa
 
     from ingestion.decode import DecodedTable, decode
+    from ingestion.lineage import Lineage
     from ingestion.parquet import BronzeFiles
 
     lineage = {
@@ -53,15 +53,8 @@ def odh(files: list[Path], encoding: str, out: Path) -> Work:
             for table in decode(path, file_name=path.name, declared_format="csv", scratch=out / "scratch"):
                 if not isinstance(table, DecodedTable) or table.rejects:
                     raise SystemExit(f"{path} was not read whole.")
-                columns = [*table.columns, *lineage]
-                frame = table.frame.with_columns(
-                    _resource_id=pl.lit(path.stem, pl.String),
-                    _extraction_date=pl.lit(now.date(), pl.Date),
-                    _source_file=pl.lit(path.name, pl.String),
-                    _source_member=pl.lit(table.member, pl.String),
-                    _loaded_at=pl.lit(now).cast(pl.Datetime("us", "UTC")),
-                )
-                written.add(frame.select(columns), columns, table.rows)
+                frame = Lineage(path.stem, now.date(), path.name, now).frame_of(table)
+                written.add(frame, [*table.columns, *lineage], table.rows)
         written.close()
 
     return work

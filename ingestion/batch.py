@@ -84,7 +84,7 @@ class BronzeBatch:
         for part, frame in zip(parts, frames, strict=True):
             if part.table not in self._shared:
                 self._shared[part.table] = self._writer(part.table, self._folder)
-            self._shared[part.table].add(frame.lazy(), part.columns, part.rows)
+            self._shared[part.table].keep(frame)
         self._kept_cells += cells
         if self._kept_cells > KEPT_CELLS:
             self._close(self._shared)

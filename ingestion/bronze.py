@@ -23,11 +23,13 @@ import structlog
 from catalog.clock import utc_now
 from catalog.errors import NotATable, Refused
 from catalog.feed import Drift, Feed, Ragged
-from catalog.iceberg import LINEAGE, SOURCES_PROPERTY, Lakehouse
+from catalog.iceberg import SOURCES_PROPERTY, Lakehouse
 from catalog.ledger import Ledger
 from ingestion.batch import BronzeBatch, Part
 from ingestion.decode import DecodedTable, RefusedMember, RejectedRow, decode
 from ingestion.history import FeedHistory, Look, facts_of, in_order, kind_of
+from ingestion.lineage import NAMES as LINEAGE
+from ingestion.lineage import Lineage
 from ingestion.raw import Manifest, RawZone
 from ingestion.shape_changes import TableChange, find_changes
 from ingestion.table_schemas import SchemaShelf
@@ -35,7 +37,6 @@ from ingestion.tables import Found, TableNames
 
 log = structlog.get_logger()
 BATCH_BYTES = 2 << 30  # of parquet in scratch before it is committed
-EPOCH = date(1970, 1, 1)
 READER_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _MACHINE_ERROR = re.compile(r"\(os error \d+\)$")  # how polars tells of a full disk and its like, without an errno
 BATCH_REJECTS = 500_000  # kept in memory before they enter the ledger
@@ -342,17 +343,8 @@ def _told(error: BaseException, manifest: Manifest) -> str:
 
 
 def _with_lineage(name: str, manifest: Manifest, found: DecodedTable, loaded_at: datetime) -> Part:
-    # numbers that are cast: a literal day or moment costs a millisecond to make
-    lineage = {
-        "_resource_id": pl.lit(manifest.resource_id),
-        "_extraction_date": pl.lit((manifest.extraction_date - EPOCH).days).cast(pl.Date),
-        "_source_file": pl.lit(manifest.file_name),
-        "_source_member": pl.lit(found.member).cast(pl.String),
-        "_source_line": pl.col("_source_line").cast(pl.Int64),
-        "_loaded_at": pl.lit(int(loaded_at.timestamp() * 1e6)).cast(pl.Datetime("us", "UTC")),
-    }
-    columns = [*found.columns, *LINEAGE]
-    return Part(name, found.frame.with_columns(**lineage).select(columns), columns, found.rows)
+    lineage = Lineage(manifest.resource_id, manifest.extraction_date, manifest.file_name, loaded_at)
+    return Part(name, lineage.frame_of(found), [*found.columns, *LINEAGE], found.rows)
 
 
 def _outcomes(look: Look, one: _Taken) -> Iterator[tuple[Load, DecodedTable | None]]:

@@ -53,7 +53,14 @@ class BronzeFiles:
         if rows * len(columns) > SMALL_CELLS:
             self._write(frame, columns)
             return
-        table = frame.collect(engine="in-memory")  # a stream takes longer to begin
+        self.keep(frame.collect(engine="in-memory"))  # a stream takes longer to begin
+
+    def keep(self, table: pl.DataFrame) -> None:
+        """Take one small table for a shared file.
+
+        Raises:
+            OSError: when tables kept before cannot be written: their rows are lost to this batch.
+        """
         self._kept.append(table)
         self._kept_bytes += int(table.estimated_size())
         if self._kept_bytes > KEPT_BYTES:

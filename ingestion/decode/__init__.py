@@ -132,7 +132,8 @@ def _decode_members(source: Source, kind: str) -> Decoded:
 
 def _decode_text(source: Source) -> Decoded:
     text = open_text(source)
-    document = kinds.kind_of_text(text.head(_HEAD_BYTES))
+    head = text.head(_HEAD_BYTES)
+    document = kinds.kind_of_text(head)
     if document == kinds.XML:
         return decode_xml(source, text)
     if document == kinds.XML_WORKBOOK:
@@ -141,7 +142,7 @@ def _decode_text(source: Source) -> Decoded:
         raise Refused("This is an HTML page named as a workbook: not read. A spreadsheet can save it as xlsx or csv.")
     if document:
         raise unread(document)
-    if kinds.may_be_json(text.head(_HEAD_BYTES)):
+    if kinds.may_be_json(head):
         try:
             return iter([decode_json(source, text)])
         except NotJson as error:

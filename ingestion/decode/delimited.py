@@ -83,7 +83,7 @@ def _facts(text: Utf8Text, dialect: Dialect) -> dict[str, str]:
 
 def _read_rows(source: Source, text: Utf8Text, dialect: Dialect, columns: list[str]) -> _Rows:
     if text.size_bytes <= SMALL_BYTES:
-        return _read_small(source, text, dialect, columns)
+        return _read_small(source, dialect, columns)
     try:
         structure = measure(
             text.path,
@@ -203,18 +203,19 @@ class _Sieve:
         return {"reader": reader} | {name: str(count) for name, count in counts.items() if count}
 
 
-def _read_small(source: Source, text: Utf8Text, dialect: Dialect, columns: list[str]) -> _Rows:
-    lines = list(io.StringIO(text.read(dialect.data_offset), newline=""))
-    width, reader = len(columns), "fast"
-    records = read_by_the_book(lines, dialect.separator, dialect.data_line)
+def _read_small(source: Source, dialect: Dialect, columns: list[str]) -> _Rows:
+    """Read a text that is no longer than the sample its dialect was found in."""
+    lines, width, reader = dialect.lines, len(columns), "fast"
+    records = dialect.records
+    if records is None:
+        records = read_by_the_book(lines, dialect.separator, dialect.data_line)
     if records is None or any(record.lines > 1 and len(record.fields) != width for record in records):
         # A lone opening quote may have swallowed good lines: the tolerant reader can step back.
         records = list(RecordReader(lines, dialect.separator, width, dialect.data_line))
         reader = "exact"
     sieve = _Sieve(width, source.pad_ragged)
-    kept = list(sieve.sift(records))
-    frame = pl.DataFrame([fields for _, fields in kept], dict.fromkeys(columns, pl.String), orient="row")
-    frame = frame.with_columns(pl.Series(LINE, [line for line, _ in kept], pl.Int64))
+    kept = [[*fields, line] for line, fields in sieve.sift(records)]
+    frame = pl.DataFrame(kept, dict.fromkeys(columns, pl.String) | {LINE: pl.Int64}, orient="row")
     return _Rows(frame.lazy(), sieve.kept, sieve.rejects, sieve.facts(reader, len(lines)))
 
 

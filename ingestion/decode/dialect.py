@@ -27,6 +27,8 @@ class Dialect:
     title_lines: list[str]
     data_line: int
     data_offset: int
+    lines: Sequence[str]  # those of the sample from the data line on
+    records: Sequence[Record] | None  # theirs, when the sample is the whole text and was read by the book
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class _Reading:
     records: Sequence[Record]
     width: int
     share: float
+    header: int  # the position of the header among the records
+    is_complete: bool  # whether these are all records of the text, read by the book
 
 
 def find_dialect(sample: str, *, is_whole: bool) -> Dialect | None:
@@ -64,24 +68,26 @@ def _readings(
         if records is None:
             broken.append(separator)
         else:
-            reading = _reading(separator, records, is_whole)
+            reading = _reading(separator, records, is_whole, by_the_book=True)
             explained = explained or (reading.share > 0.9 and _believe(reading) and not _has_quotes(reading))
             yield reading
     for separator in [] if explained else broken:
         tolerant = RecordReader(lines[skipped:], separator, first_line=1 + skipped)
-        yield _reading(separator, list(islice(tolerant, SAMPLE_RECORDS + 1)), is_whole)
+        yield _reading(separator, list(islice(tolerant, SAMPLE_RECORDS + 1)), is_whole, by_the_book=False)
 
 
 def _has_quotes(reading: _Reading) -> bool:
-    return any('"' in field for record in reading.records for field in record.fields)
+    return any('"' in "".join(record.fields) for record in reading.records)
 
 
-def _reading(separator: str | None, records: list[Record], is_whole: bool) -> _Reading:
-    if len(records) > 1 and (not is_whole or len(records) > SAMPLE_RECORDS):
+def _reading(separator: str | None, records: list[Record], is_whole: bool, *, by_the_book: bool) -> _Reading:
+    is_complete = is_whole and len(records) <= SAMPLE_RECORDS
+    if len(records) > 1 and not is_complete:
         records.pop()
-    widths = Counter(len(record.fields) for record in records)
+    widths = Counter([len(record.fields) for record in records])
     width, count = widths.most_common(1)[0] if widths else (0, 0)  # the first seen, among equals
-    return _Reading(separator, records, width, count / max(1, len(records)))
+    header = header_index([record.fields for record in records], width)
+    return _Reading(separator, records, width, count / max(1, len(records)), header, by_the_book and is_complete)
 
 
 def _merit(reading: _Reading) -> tuple[float, bool, int]:
@@ -96,18 +102,14 @@ def _merit(reading: _Reading) -> tuple[float, bool, int]:
 def _believe(reading: _Reading) -> bool:
     if reading.width < 2 or reading.share < _LEAST_SHARE:
         return False
-    header = _header_index(reading)
     # Sentences: commas before spaces, under a first line that has none.
-    return not (header > 0 and reading.separator == "," and _commas_are_prose(reading.records[header:]))
+    is_prose = reading.header > 0 and reading.separator == "," and _commas_are_prose(reading.records[reading.header :])
+    return not is_prose
 
 
 def _commas_are_prose(records: Sequence[Record]) -> bool:
     text = "\n".join(record.raw for record in records)
     return text.count(", ") > 0.9 * text.count(",")
-
-
-def _header_index(reading: _Reading) -> int:
-    return header_index([record.fields for record in reading.records], reading.width)
 
 
 def header_index(rows: Sequence[Sequence[str]], width: int) -> int:
@@ -124,12 +126,11 @@ def header_index(rows: Sequence[Sequence[str]], width: int) -> int:
 
 
 def _filled(row: Sequence[str]) -> int:
-    return sum(field != "" for field in row)
+    return len(row) - row.count("")
 
 
 def _lay_out(reading: _Reading, lines: Sequence[str]) -> Dialect:
-    index = _header_index(reading)
-    header, data = reading.records[index], reading.records[index + 1 :]
+    header, data = reading.records[reading.header], reading.records[reading.header + 1 :]
     data_line = header.line + header.lines
     return Dialect(
         separator=reading.separator,
@@ -138,6 +139,8 @@ def _lay_out(reading: _Reading, lines: Sequence[str]) -> Dialect:
         title_lines=[without_line_end(line) for line in lines[: header.line - 1] if without_line_end(line)],
         data_line=data_line,
         data_offset=sum(len(line.encode()) for line in lines[: data_line - 1]),
+        lines=lines[data_line - 1 :],
+        records=data if reading.is_complete else None,
     )
 
 
@@ -145,6 +148,8 @@ def _fit_header(header: list[str], width: int, data: Sequence[Record]) -> list[s
     """Even out trailing separators that only the header has, or only the rows."""
     if not any(header[width:]):
         header = header[:width]
+    if len(header) >= width:
+        return header
     rows = [record.fields for record in data if len(record.fields) == width]
     if rows and not any(any(row[len(header) :]) for row in rows):
         return [*header, *[""] * (width - len(header))]

@@ -60,7 +60,7 @@ def read_by_the_book(
                 if end - start > SHORT_MAX_LINES:
                     return None
                 raw = lines[start] if end == start + 1 else "".join(lines[start:end])
-                records.append(Record(first_line + start, end - start, fields, without_line_end(raw)))
+                records.append(Record(first_line + start, end - start, fields, raw.rstrip("\r\n")))  # one line end
                 if len(records) == most:
                     break
             start = end

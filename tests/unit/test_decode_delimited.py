@@ -420,3 +420,23 @@ def test_dialect_keeps_the_cut_record_of_a_sample_out_of_its_judgment() -> None:
 
     assert dialect is not None
     assert (dialect.separator, dialect.headers, dialect.data_offset) == (";", ["a", "b"], 4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines=QUOTED_LINES, title=st.sampled_from(["", "Titre\n", "sep=;\n", "\n"]))
+def test_records_that_the_search_has_read_are_those_below_the_header(lines: list[str], title: str) -> None:
+    text = title + "\n".join(["a;b;c", *lines])
+    dialect = find_dialect(text, is_whole=True)
+
+    assert dialect is not None
+    assert "".join(dialect.lines) == text.encode()[dialect.data_offset :].decode()
+    if dialect.records is not None:
+        assert dialect.records == read_by_the_book(dialect.lines, dialect.separator, dialect.data_line)
+
+
+@pytest.mark.parametrize(("rows", "is_whole", "is_all"), [(499, True, True), (500, True, False), (3, False, False)])
+def test_records_that_the_search_has_read_are_kept_if_they_are_all(rows: int, is_whole: bool, is_all: bool) -> None:
+    dialect = find_dialect("a;b\n" + "1;2\n" * rows, is_whole=is_whole)
+
+    assert dialect is not None
+    assert (dialect.records is not None) == is_all
