@@ -1,0 +1,1 @@
+"""What data is like and whether it may pass: statistics, distributions, validation reports, snapshots for training."""
