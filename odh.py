@@ -9,6 +9,7 @@ import typer
 
 import api.cli
 import catalog.cli
+import catalog.quality.cli
 import ingestion.cli
 from catalog.errors import OdhError, UsageError
 
@@ -17,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for component in (ingestion.cli, catalog.cli, api.cli):
+for component in (ingestion.cli, catalog.cli, catalog.quality.cli, api.cli):
     component.register(app)
 
 

@@ -30,6 +30,7 @@ from catalog.ledger import Ledger
 from catalog.loads import emptied_resources
 from catalog.locks import exclusive
 from catalog.names import quote_identifier, quote_literal
+from catalog.quality.evidence import Evidence
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
 from catalog.session import create_view, prepare_connection, scan_sql
@@ -78,6 +79,7 @@ class Builder:
         self.settings, self.registry, self.ledger, self.lakehouse = settings, registry, ledger, lakehouse
         self.run_id = run_id
         self.silver = GeneratedSilver(settings, ledger, lakehouse)
+        self.evidence = Evidence(settings, ledger, run_id)
         self.rejected: dict[str, int] = {}  # values that do not fit, by domain
         self.workspace = settings.lake.resolve() / "build" / run_id
         # dbt parses everything again when its database's path changes, so the path is a link that stays the same
@@ -105,7 +107,7 @@ class Builder:
             results += (held := self._held(stale))
             stale = [domain for domain in stale if domain not in {result.domain for result in held}]
             if not stale:
-                return BuildResult(None, results)
+                return self._told(BuildResult(None, results), extraction_date)
             self._open_workspace()
             results += (stopped := self._open_private(stale, on_progress))
             stale = [domain for domain in stale if domain not in {result.domain for result in stopped}]
@@ -113,7 +115,12 @@ class Builder:
             results += [self._result(domain, runs[domain], tables.get(domain, [])) for domain in stale]
             published = self._release(tables, self._fingerprints(wanted, tables), extraction_date)
             shutil.rmtree(self.workspace, ignore_errors=True)
-            return BuildResult(published, results)
+            return self._told(BuildResult(published, results), extraction_date)
+
+    def _told(self, result: BuildResult, extraction_date: date) -> BuildResult:
+        """The result, once the run's validation report tells of it."""
+        self.evidence.write(extraction_date, result)
+        return result
 
     def _held(self, domains: Sequence[str]) -> list[DomainResult]:
         """The domains that would tell untruths if they were built now, and why.
@@ -161,11 +168,14 @@ class Builder:
                     on_progress(f"{domain}: storing its tables", number, len(waiting))
                     if runs[domain].errors or failed & self._upstream(domain):
                         continue
+                    self.evidence.look_at_tests(connection, domain, runs[domain])
                     try:
                         staged = [self._stage(connection, domain, model) for model in runs[domain].models]
                         feeds = self.registry.domains()[domain]
                         self.rejected[domain] = sum(self.silver.record_rejects(connection, feed) for feed in feeds)
                         tables[domain] = staged
+                        changed = [table for table in staged if not self._is_released(table)]
+                        self.evidence.look_at_tables(connection, domain, changed)
                     except (BuildFailed, duckdb.Error) as error:
                         runs[domain] = replace(runs[domain], errors=[str(error)])
                         self._give_way(connection, domain, runs[domain])
@@ -193,6 +203,7 @@ class Builder:
                     dbt.close()
                     with self._connect() as connection:
                         for domain in failed:
+                            self.evidence.look_at_tests(connection, domain, done[domain])
                             self._give_way(connection, domain, done[domain])
         return runs
 

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -60,6 +60,7 @@ class DbtRun:
     tests: list[TestResult]
     errors: list[str]  # why the domain may not be published; empty when it may
     seconds: float  # of work, by all threads
+    failing: Mapping[str, str] = field(default_factory=dict)  # id of a test that found rows → the SQL that gives them
 
 
 class Dbt:
@@ -213,7 +214,12 @@ def _read_run(
         if found["status"] in ("error", "fail", "runtime error")
     ]
     seconds = sum(float(found.get("execution_time") or 0) for found in results)
-    return DbtRun(_models(manifest, domain), tests, errors, seconds)
+    failing = {
+        str(found["unique_id"]): str(found["compiled_code"])
+        for found in results
+        if _kind(found) == "test" and found.get("failures") and found.get("compiled_code")
+    }
+    return DbtRun(_models(manifest, domain), tests, errors, seconds, failing)
 
 
 def _models(manifest: Mapping[str, Any], domain: str) -> list[Model]:

@@ -109,6 +109,11 @@ class Settings(BaseSettings):
         return self.lake.resolve() / "schemas"
 
     @property
+    def reports(self) -> Path:
+        """Local folder of the validation reports, one JSON and one page a run."""
+        return self.lake.resolve() / "reports"
+
+    @property
     def scratch(self) -> Path:
         """Local folder for files on their way; safe to empty when no run is on."""
         return self.lake.resolve() / "tmp"
