@@ -36,6 +36,7 @@ from catalog.releases import Release, ReleasedTable
 from catalog.session import create_view, prepare_connection, scan_sql
 from catalog.settings import Settings
 from catalog.storable import copy_to_parquet, storable_select
+from catalog.upkeep import finish_rewrites
 
 log = structlog.get_logger()
 OnProgress = Callable[[str, int, int], None]  # domain, steps done, steps in all
@@ -96,6 +97,7 @@ class Builder:
         with exclusive(self.settings, self.ledger, "build"):
             for release_id in releases.finish_staged(self.ledger, self.lakehouse):
                 log.info("release_finished", release_id=release_id)
+            finish_rewrites(self.ledger, self.lakehouse)
             self.released = releases.current_release(self.ledger)
             self.project = hash_project(self.settings)
             feeds_read = [feed for domain in self._with_upstream(wanted) for feed in self.registry.domains()[domain]]
@@ -318,7 +320,7 @@ class Builder:
             parts = [self.project]
             for feed in self.registry.domains()[domain]:
                 pins = self.inputs.pins.get(feed.feed, {})
-                parts += [f"{name} {pins[name].snapshot_id}" for name in sorted(pins)]
+                parts += [f"{name} {pins[name].content_id}" for name in sorted(pins)]
                 parts += [feed.bad_values, feed.drift, hash_folder(self.settings.contracts / feed.feed)]
             parts += [found[name] for name in sorted(self._upstream(domain))]
             made = hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -24,9 +24,11 @@ Day = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the catalogue's commands to the root command."""
-    from catalog.feeds_cli import feeds_app  # here, for it takes its options from this module
+    from catalog import maintain_cli
+    from catalog.feeds_cli import feeds_app  # here, for they take their options from this module
 
     app.add_typer(feeds_app, name="feeds")
+    maintain_cli.register(app)
     app.command("build")(build)
     app.command("sql")(sql)
     app.command("stats")(stats)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -59,11 +59,13 @@ LINEAGE_DOCS = {
     "_loaded_at": "When the row entered bronze.",
 }
 SOURCES_PROPERTY = "odh.sources"  # snapshot summary: JSON list of {resource_id, file, sha256}
+SAME_AS = "odh.same-as"  # snapshot summary: the snapshot whose very rows this one holds in other files
 COMMENT_PROPERTY = "comment"  # what a table is for; the name Spark and Trino use
 TABLE_PROPERTIES = {
     "write.parquet.compression-codec": "zstd",
-    "write.metadata.previous-versions-max": "100",
+    "write.metadata.previous-versions-max": "10",
     "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
 }
 
 
@@ -75,6 +77,7 @@ class Pin:
     name: str
     metadata_location: str
     snapshot_id: int | None
+    content_id: int | None = field(default=None, compare=False)  # the snapshot that brought its rows, where known
 
 
 class Lakehouse:
@@ -287,7 +290,15 @@ def _ids_of(field: NestedField) -> int | FieldIds:
 
 def _pin(layer: str, name: str, table: Table) -> Pin:
     snapshot = table.current_snapshot()
-    return Pin(layer, name, table.metadata_location, snapshot.snapshot_id if snapshot else None)
+    present = snapshot.snapshot_id if snapshot else None
+    return Pin(layer, name, table.metadata_location, present, content_id(table, present))
+
+
+def content_id(table: Table, snapshot_id: int | None) -> int | None:
+    """The snapshot that brought the rows a snapshot holds: itself, or the one it was rewritten from."""
+    snapshot = table.snapshot_by_id(snapshot_id) if snapshot_id is not None else None
+    rewritten = snapshot.summary.get(SAME_AS) if snapshot and snapshot.summary else None
+    return int(rewritten) if rewritten else snapshot_id
 
 
 def _schema_at(table: Table, pin: Pin) -> Schema:

@@ -5,7 +5,7 @@ What builds write back, what compaction rewrites and what erasure cuts all pass 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import parquet_files_to_data_files
 from pyiceberg.manifest import DataFile as IcebergFile
-from pyiceberg.manifest import ManifestFile
+from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation, Snapshot
@@ -31,7 +31,7 @@ MANIFESTS_KEPT = 20  # a commit merges the manifests of its table once there are
 class DataFile:
     """One parquet file of a table at a snapshot."""
 
-    path: str  # as DuckDB gives it in the virtual column ``filename``: no file:// before a local path
+    path: str  # as Iceberg writes it and DuckDB gives it in the virtual column ``filename``: file://… for a local one
     rows: int
     size_bytes: int
     day: date | None  # the extraction date of a bronze file, its partition; None elsewhere
@@ -50,13 +50,11 @@ class _Swap(_OverwriteFiles):
 
 
 def data_files(table: Table, snapshot_id: int | None = None) -> list[DataFile]:
-    """The data files of a table at a snapshot, or now; in the order of their paths."""
+    """The data files of a table at a snapshot, or now; in the order they came in."""
     snapshot = table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
-    found = [
-        DataFile(_bare(one.file_path), one.record_count, one.file_size_in_bytes, _day(one))
-        for one in _live(table, snapshot).values()
-    ]
-    return sorted(found, key=lambda one: one.path)
+    entries = sorted(_entries(table, snapshot), key=lambda entry: entry.sequence_number or 0)
+    found = (entry.data_file for entry in entries)
+    return [DataFile(one.file_path, one.record_count, one.file_size_in_bytes, _day(one)) for one in found]
 
 
 def swap_files(
@@ -67,25 +65,28 @@ def swap_files(
     folder: str,
     summary: Mapping[str, str],
     branch: str | None = None,
+    *,
+    merge_manifests: bool = False,
 ) -> int | None:
     """Remove some data files of a table and add others, in one snapshot, and return that.
 
-    Nothing to remove and nothing to add makes no snapshot.
+    Nothing to remove and nothing to add makes no snapshot, unless manifests are to be merged.
 
     Args:
-        gone: paths of data files of the branch, as ``DataFile.path`` or as Iceberg writes them.
+        gone: paths of data files of the branch, with or without the ``file://`` of a local one.
         files: local parquet files, written with the field ids of the table's columns; they are moved under a name
             never used before. In a partitioned table, each holds rows of one partition.
         folder: folder under the table's data, such as the extraction date.
         summary: facts kept in the snapshot's summary.
         branch: an existing branch; None is ``main``.
+        merge_manifests: merge them however few there are.
 
     Raises:
         PermanentError: a file to remove is not of the branch, or there is no such branch; nothing has changed then.
     """
     head = _head(table, branch or MAIN_BRANCH)
     removed = _find(table, head, gone)
-    if not removed and not files:
+    if not (removed or files or (merge_manifests and head)):
         return head.snapshot_id if head else None
     places = [lakehouse.place_file(table, file, folder) for file in files]
     operation = Operation.OVERWRITE if head else Operation.APPEND
@@ -93,6 +94,7 @@ def swap_files(
         swap = _Swap(operation, transaction, table.io, None, dict(summary), branch or MAIN_BRANCH)
         for one in removed:
             swap.delete_data_file(one)
+        swap.most_manifests = 1 if merge_manifests else MANIFESTS_KEPT
         if table.spec().is_unpartitioned():  # pyiceberg looks for files by their partitions, and finds none in none
             swap.delete_by_predicate(AlwaysTrue())
         for added in parquet_files_to_data_files(table.io, transaction.table_metadata, iter(places)):
@@ -110,7 +112,7 @@ def _head(table: Table, branch: str) -> Snapshot | None:
 
 
 def _find(table: Table, head: Snapshot | None, paths: Iterable[str]) -> list[IcebergFile]:
-    wanted = {_bare(path) for path in paths}
+    wanted = {bare_path(path) for path in paths}
     live = _live(table, head) if wanted else {}
     if missing := sorted(wanted - live.keys()):
         raise PermanentError(
@@ -122,9 +124,13 @@ def _find(table: Table, head: Snapshot | None, paths: Iterable[str]) -> list[Ice
 
 
 def _live(table: Table, snapshot: Snapshot | None) -> dict[str, IcebergFile]:
-    manifests = snapshot.manifests(table.io) if snapshot else []
-    entries = (entry for one in manifests if _holds_files(one) for entry in one.fetch_manifest_entry(table.io))
-    return {_bare(entry.data_file.file_path): entry.data_file for entry in entries}
+    return {bare_path(entry.data_file.file_path): entry.data_file for entry in _entries(table, snapshot)}
+
+
+def _entries(table: Table, snapshot: Snapshot | None) -> Iterator[ManifestEntry]:
+    for manifest in snapshot.manifests(table.io) if snapshot else []:
+        if _holds_files(manifest):
+            yield from manifest.fetch_manifest_entry(table.io)
 
 
 def _day(file: IcebergFile) -> date | None:
@@ -138,5 +144,6 @@ def _holds_files(manifest: ManifestFile) -> bool:
     return manifest.has_added_files() or manifest.has_existing_files()
 
 
-def _bare(path: str) -> str:
+def bare_path(path: str) -> str:
+    """A path as the store writes it: without the scheme of a local file."""
     return path.removeprefix("file://")

@@ -24,8 +24,8 @@ from catalog.errors import PermanentError
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0002"
-OPS_TABLES = ("runs", "extractions", "loads", "rejects", "quality_results", "schema_changes", "releases")
+HEAD = "0003"
+OPS_TABLES = ("runs", "extractions", "loads", "rejects", "quality_results", "schema_changes", "releases", "removals")
 Row = Mapping[str, Any]
 
 

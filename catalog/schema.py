@@ -154,9 +154,10 @@ releases = sa.Table(
     sa.Column("release_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("run_id", Text, nullable=False),
     sa.Column("extraction_date", sa.Date, nullable=False),
-    sa.Column("status", Text, nullable=False),  # staged, published
+    sa.Column("status", Text, nullable=False),  # staged, published, removed
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("published_at", UtcDateTime),
+    sa.Column("removed_at", UtcDateTime),  # by retention; its files stay for those who opened it before
 )
 
 release_domains = sa.Table(
@@ -178,4 +179,53 @@ release_tables = sa.Table(
     sa.Column("snapshot_id", sa.BigInteger, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("content_hash", Text, nullable=False),
+)
+
+removals = sa.Table(
+    "removals",
+    metadata,
+    sa.Column("removal_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("run_id", Text, nullable=False),
+    sa.Column("what", Text, nullable=False),  # raw_file, raw_lines, bronze_rows, rows, rejects, release, files
+    sa.Column("layer", Text),
+    sa.Column("table_name", Text),
+    sa.Column("key", Text),  # of a raw file; a release's number
+    sa.Column("feed", Text),
+    sa.Column("resource_id", Text),
+    sa.Column("extraction_date", sa.Date),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Column("sha256", Text),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("removed_at", UtcDateTime, nullable=False),
+)
+
+unnamed_files = sa.Table(  # files of the warehouse that no table names, since when: they go after a delay
+    "unnamed_files",
+    metadata,
+    sa.Column("path", Text, primary_key=True),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+)
+
+rewrites = sa.Table(  # tables whose files are being rewritten while releases still pin the old ones
+    "rewrites",
+    metadata,
+    sa.Column("layer", Text, primary_key=True),
+    sa.Column("table_name", Text, primary_key=True),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+)
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("erasure_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("table_name", Text, nullable=False),  # of bronze
+    sa.Column("columns", Text, nullable=False),  # JSON list of the columns whose values name the person
+    sa.Column("key_hash", Text, nullable=False),  # keyed hash of these values: the values themselves are kept nowhere
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("run_id", Text, nullable=False),
+    sa.Column("requested_at", UtcDateTime, nullable=False),
+    sa.Column("finished_at", UtcDateTime),
+    sa.Column("report", Text),  # JSON: what was removed where, and what the scan afterwards found
+    sa.UniqueConstraint("table_name", "columns", "key_hash"),
 )

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     s3_access_key_id: str | None = Field(None, description="S3 access key")
     s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret key")
     lock_timeout_seconds: float = Field(30.0, ge=0, description="how long to wait for another writer")
+    file_delay_days: float = Field(
+        3.0, ge=0, description="how long odh maintain leaves a file that nothing names any more to those who read it"
+    )
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, description="threads of DuckDB and dbt")
     memory_limit: str = Field(
         "4GB", pattern=r"^(?i:\d+(\.\d+)? *[KMGT]?i?B)$", description="memory DuckDB may use, such as 4GB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -100,6 +101,20 @@ class Store:
         bare = self._files._strip_protocol(self.root)
         found = (str(path).removeprefix(bare).lstrip("/") for path in self._files.find(top))
         return sorted(key for key in found if not key.rpartition("/")[2].startswith("."))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Size in bytes of every file under a prefix by key, hidden and unfinished ones too."""
+        top = self.url(prefix)
+        if not self._files.exists(top):
+            return {}
+        bare = self._files._strip_protocol(self.root)
+        found = self._files.find(top, detail=True)
+        return {str(path).removeprefix(bare).lstrip("/"): int(facts["size"] or 0) for path, facts in found.items()}
+
+    def delete(self, key: str) -> None:
+        """Remove a file for good; one that is not there is no error."""
+        with suppress(FileNotFoundError):
+            self._files.rm_file(self.url(key))
 
     def children(self, prefix: str = "") -> list[str]:
         """Names directly under a prefix, files and folders, sorted; hidden ones left out."""
