@@ -94,7 +94,7 @@ class Builder:
         """
         fed = {feed.domain for feed in feeds}
         wanted = [domain for domain in self.registry.domains() if domain in fed]
-        with exclusive(self.settings, self.ledger, "build"):
+        with exclusive(self.settings, self.ledger, "build") as verify:
             for release_id in releases.finish_staged(self.ledger, self.lakehouse):
                 log.info("release_finished", release_id=release_id)
             finish_rewrites(self.ledger, self.lakehouse)
@@ -115,6 +115,7 @@ class Builder:
             stale = [domain for domain in stale if domain not in {result.domain for result in stopped}]
             runs, tables = self._build_and_stage(stale, on_progress)
             results += [self._result(domain, runs[domain], tables.get(domain, [])) for domain in stale]
+            verify()
             published = self._release(tables, self._fingerprints(wanted, tables), extraction_date)
             shutil.rmtree(self.workspace, ignore_errors=True)
             return self._told(BuildResult(published, results), extraction_date)
