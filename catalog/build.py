@@ -129,14 +129,16 @@ class Builder:
         """The domains that would tell untruths if they were built now, and why.
 
         A table of zeros where a file is missing looks like data: a domain waits for its first rows and for those of
-        the domains before it, and fails while a file of its newest extraction never reached bronze.
+        the domains before it, and fails while a file of its newest extraction never reached bronze. An optional feed
+        is not waited for: its models are empty, and those that join them say NULL.
         """
         held: dict[str, DomainResult] = {}
         known = self.released.fingerprints if self.released else {}
         for domain in domains:
             feeds = self.registry.domains()[domain]
             before = self._upstream(domain)
-            missing = [reason for feed in feeds for reason in self.ledger.resources_never_loaded(feed.feed)]
+            needed = [feed.feed for feed in feeds if not feed.optional]
+            missing = [reason for name in needed for reason in self.ledger.resources_never_loaded(name)]
             absent = sorted(name for name in before - set(known) if name in held or name not in domains)
             unpinned = [self.inputs.held[feed.feed] for feed in feeds if feed.feed in self.inputs.held]
             if unpinned:

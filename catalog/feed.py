@@ -143,6 +143,9 @@ class Feed(_Strict):
         description="the feed's tables; 'auto' makes one of every file, archive member and sheet that holds one"
     )
     depends_on: list[Name] = Field(default_factory=list, description="feeds whose tables the same models join")
+    optional: bool = Field(
+        False, description="its domain is built without it, and only a run that names it or every feed brings it"
+    )
     schedule: str = "@daily"
     retention: Retention = Retention()
     drift: Drift = Drift.EVOLVE

@@ -46,14 +46,15 @@ class Registry:
     def select(self, names: Iterable[str] = ()) -> list[Feed]:
         """The feeds to run, each after those it depends on; no names means every enabled feed.
 
-        A domain is built whole, so a feed brings every feed of the domains it depends on.
+        A domain is built whole, so a feed brings every feed of the domains it depends on but the optional ones.
         """
         chosen: dict[str, Feed] = {}
 
         def add(feed: Feed) -> None:
             for domain in dict.fromkeys(self.feeds[needed].domain for needed in feed.depends_on):
                 for sibling in self:
-                    if sibling.domain == domain != feed.domain or sibling.feed in feed.depends_on:
+                    is_needed = sibling.domain == domain != feed.domain and not sibling.optional
+                    if is_needed or sibling.feed in feed.depends_on:
                         add(sibling)
             chosen.setdefault(feed.feed, feed)
 

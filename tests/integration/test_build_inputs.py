@@ -73,6 +73,17 @@ def test_a_file_that_failed_or_an_older_one_holds_nothing(tiny: TinyWarehouse) -
     assert pin(tiny)[1] == {}
 
 
+@pytest.mark.parametrize(("optional", "status"), [(True, "built"), (False, "failed")])
+def test_only_an_optional_feed_may_lack_a_file(tiny: TinyWarehouse, optional: bool, status: str) -> None:
+    tiny.registry = Registry([feed("up"), feed("side", domain="up", optional=optional)])
+    told = {"feed": "side", "extraction_date": DAY, "resource_id": "lines", "run_id": "x", "table_name": "side__lines"}
+    tiny.ledger.record_extraction(**told, status="failed", reason="no answer")
+
+    [domain] = tiny.build(DAY, "up").domains
+
+    assert domain.status == status, domain.reason
+
+
 def test_rows_of_a_resource_whose_newest_file_is_empty_are_not_current(tiny: TinyWarehouse) -> None:
     builder = Builder(tiny.settings, tiny.registry, tiny.ledger, tiny.lakehouse, "run")
     rows = []

@@ -111,6 +111,15 @@ def test_select_puts_whole_domains_before_what_needs_them(tmp_path: Path) -> Non
     assert list(registry.domains()) == ["shared", "facts", "other"]
 
 
+def test_a_domains_optional_feeds_come_when_named_or_with_all(tmp_path: Path) -> None:
+    side = feed(tmp_path, "side", domain="shared", needs="codes").model_copy(update={"optional": True})
+    codes, facts = feed(tmp_path, "codes", domain="shared"), feed(tmp_path, "facts", domain="facts", needs="codes")
+    registry = Registry([side, codes, facts])
+    assert [feed.feed for feed in registry.select(["facts"])] == ["codes", "facts"]
+    assert [feed.feed for feed in registry.select(["side"])] == ["codes", "side"]
+    assert [feed.feed for feed in registry.select()] == ["codes", "side", "facts"]
+
+
 def test_a_domain_comes_after_what_any_of_its_feeds_needs(tmp_path: Path) -> None:
     first, second = feed(tmp_path, "first", domain="facts"), feed(tmp_path, "second", domain="facts", needs="codes")
     assert list(Registry([first, second, feed(tmp_path, "codes", domain="shared")]).domains()) == ["shared", "facts"]
