@@ -38,7 +38,7 @@ def sample_portal(
 
     def announce(url: str) -> None:
         print(f"Sample portal on {url} ({'made' if is_new else 'reused'}: {folder})", flush=True)
-        print(f"Use it:  ODH_PORTAL_URL={url} odh run        Stop it: Ctrl-C", flush=True)
+        print(f"Use it:  ODH_PORTAL_URL={url} odh run accidents irve        Stop it: Ctrl-C", flush=True)
 
     serve(folder, host, port, as_of.date() if as_of else None, port_file, announce)
 

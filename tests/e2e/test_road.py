@@ -12,6 +12,7 @@ from lakes import content_of, odh, sql
 from catalog.settings import Settings
 from ingestion.sample.portal import running_portal
 
+RUN = ("run", "accidents", "irve", "--json", "--extraction-date")
 EARLY, LATE = date(2019, 6, 1), date(2024, 6, 1)
 
 
@@ -22,7 +23,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Setti
     for day in (EARLY, LATE):
         with running_portal(sample_folder, as_of=day) as url:
             settings = lake_settings(place, portal_url=url)
-            answer = odh(settings, "run", "--extraction-date", day.isoformat(), "--json", check=day == LATE)
+            answer = odh(settings, *RUN, day.isoformat(), check=day == LATE)
             assert day == LATE or answer.code in (0, 1), answer.err
     return settings
 
@@ -79,7 +80,7 @@ def test_the_same_thing_twice_changes_nothing(lake: Settings, sample_folder: Pat
     before = content_of(lake)
     releases = sql(lake, "select count(*) from ops.releases")
     with running_portal(sample_folder, as_of=LATE) as url:
-        again = odh(lake_settings(lake.lake, portal_url=url), "run", "--extraction-date", LATE.isoformat(), "--json")
+        again = odh(lake_settings(lake.lake, portal_url=url), *RUN, LATE.isoformat())
     assert again.json["release_id"] is None
     assert {domain["status"] for domain in again.json["domains"]} == {"unchanged"}
     assert content_of(lake) == before
@@ -89,7 +90,7 @@ def test_the_same_thing_twice_changes_nothing(lake: Settings, sample_folder: Pat
 def test_an_unchanged_day_later_stores_no_bytes_and_loads_no_row(lake: Settings, sample_folder: Path) -> None:
     rows = sql(lake, "select sum(rows_loaded) from ops.loads")
     with running_portal(sample_folder) as url:
-        later = odh(lake_settings(lake.lake, portal_url=url), "sync", "--extraction-date", "2024-06-02", "--json")
+        later = odh(lake_settings(lake.lake, portal_url=url), "sync", *RUN[1:], "2024-06-02")
     assert sum(feed["stored"] for feed in later.json["feeds"]) == 0
     assert sql(lake, "select sum(rows_loaded) from ops.loads") == rows
 

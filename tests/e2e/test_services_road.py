@@ -14,7 +14,7 @@ from catalog.settings import Settings
 
 pytestmark = pytest.mark.services
 
-RUN = ("run", "--extraction-date", "2024-06-01", "--json")
+RUN = ("run", "accidents", "irve", "--extraction-date", "2024-06-01", "--json")
 
 
 @pytest.fixture(scope="module")
