@@ -12,6 +12,12 @@ dim_departement as (
 
 ),
 
+commune_codes as (
+
+    select * from {{ ref('dim_commune_code') }}
+
+),
+
 power_classes as (
 
     select * from {{ ref('power_classes') }}
@@ -99,6 +105,7 @@ final as (
         deduplicated.is_amenageur_siren_valid,
         deduplicated.enseigne_name,
         coalesce(dim_departement.departement_code, '00') as departement_code,
+        coalesce(commune_codes.commune_key, '00000') as commune_key,
         deduplicated.commune_code,
         deduplicated.address,
         deduplicated.latitude,
@@ -134,6 +141,7 @@ final as (
         deduplicated._source_line
     from deduplicated
     left join dim_departement on deduplicated.departement_code = dim_departement.departement_code
+    left join commune_codes on deduplicated.commune_code = commune_codes.commune_code
     left join power_classes on {{ is_in_power_class('deduplicated.power_kw', 'power_classes') }}
 
 )

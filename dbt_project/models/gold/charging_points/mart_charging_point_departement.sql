@@ -12,6 +12,14 @@ dim_departement as (
 
 ),
 
+populations as (
+
+    select *
+    from {{ ref('mart_population_departement') }}
+    qualify row_number() over (partition by departement_code order by reference_year desc) = 1
+
+),
+
 -- One row per point: a station listed as a whole weighs as many as it declares.
 points as (
 
@@ -54,8 +62,13 @@ final as (
         by_departement.charging_point_with_power_count,
         by_departement.total_power_kw::decimal(18, 3) as total_power_kw,
         by_departement.mean_power_kw::double as mean_power_kw,
-        by_departement.median_power_kw::double as median_power_kw
+        by_departement.median_power_kw::double as median_power_kw,
+        populations.reference_year as population_reference_year,
+        populations.municipal_population,
+        {{ per_100000('by_departement.charging_point_count', 'populations.municipal_population') }}
+            as charging_point_per_100000_inhabitants
     from by_departement
+    left join populations on by_departement.departement_code = populations.departement_code
     left join dim_departement on by_departement.departement_code = dim_departement.departement_code
 
 )

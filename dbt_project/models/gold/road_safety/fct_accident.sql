@@ -32,9 +32,9 @@ persons as (
 
 ),
 
-communes as (
+commune_codes as (
 
-    select * from {{ ref('dim_commune') }}
+    select * from {{ ref('dim_commune_code') }}
 
 ),
 
@@ -88,7 +88,7 @@ final as (
         year(accidents.accident_date)::integer as accident_year,
         accidents.accident_time,
         accidents.accident_hour,
-        coalesce(communes.commune_code, '00000') as commune_key,
+        coalesce(commune_codes.commune_key, '00000') as commune_key,
         accidents.commune_code,
         departements.departement_code as departement_key,
         accidents.departement_code,
@@ -112,7 +112,7 @@ final as (
     left join main_places on accidents.accident_id = main_places.accident_id
     left join vehicle_counts on accidents.accident_id = vehicle_counts.accident_id
     left join person_counts on accidents.accident_id = person_counts.accident_id
-    left join communes on accidents.commune_code = communes.commune_code
+    left join commune_codes on accidents.commune_code = commune_codes.commune_code
     left join departements on accidents.departement_code = departements.departement_code
     {{ join_baac_labels('accidents', accident_codes) }}
     {{ join_baac_labels('main_places', place_codes) }}

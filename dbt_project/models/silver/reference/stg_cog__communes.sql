@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ latest_extraction(source('cog', 'communes')) }}
+    select * from {{ source('cog', 'communes') }}
 
 ),
 
@@ -31,10 +31,13 @@ final as (
 
     select *
     from renamed
-    qualify row_number() over (
-        partition by cog_year, commune_kind, commune_code
-        order by _extraction_date desc, _resource_id desc, _source_line desc
-    ) = 1
+    -- a year's list published again speaks for the whole year, and one list a year is kept: codes are merged away
+    qualify
+        _extraction_date = max(_extraction_date) over (partition by cog_year, _resource_id)
+        and row_number() over (
+            partition by cog_year, commune_kind, commune_code
+            order by _extraction_date desc, _resource_id desc, _source_line desc
+        ) = 1
 
 )
 
