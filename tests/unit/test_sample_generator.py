@@ -251,7 +251,8 @@ def test_feeds_take_every_resource_but_the_documentation(feed: str, sample: Path
         file = resource["versions"][-1]["file"].rsplit("/", 1)[-1] if resource["versions"] else resource["url"]
         table = chosen.table_of(resource["title"], file)
         taken[resource["title"]] = table.name if table else resource["type"]
-    assert set(taken.values()) - {"documentation"} == {table.name for table in chosen.declared}
+    not_there = {"historique"}  # the text lists ended in 2018, and the sample's COG is of 2022
+    assert set(taken.values()) - {"documentation"} == {table.name for table in chosen.declared} - not_there
     assert "main" not in taken.values()
 
 
