@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 
 import odh
 from catalog.errors import PermanentError, PortalUnavailable, Refused, UsageError
+from catalog.feed import Feed
 from catalog.feed_files import lake_feeds
-from catalog.registry import load_registry
+from catalog.registry import FEEDS_FOLDER, load_registry, read_feed
 from catalog.settings import Settings
 from catalog.terminal import console
 from ingestion.discover import Discovery
@@ -45,6 +46,10 @@ def run(settings: Settings, *words: str, width: int = 80) -> Result:
         structlog.reset_defaults()  # the command logged to a stream that is closed now
 
 
+def shipped() -> list[Feed]:
+    return [read_feed(path) for path in FEEDS_FOLDER.glob("*.yml")]
+
+
 def content(settings: Settings) -> dict[str, tuple[str, int]]:
     files = lake_feeds(settings).glob("*.yml")
     return {path.stem: (path.read_text("utf-8"), path.stat().st_mtime_ns) for path in files}
@@ -56,6 +61,12 @@ class TestStandIn:
 
     def test_every_dataset_there_becomes_a_feed_or_has_one(self, lake: Settings) -> None:
         alive = {entry["id"] for entry in entries() if not entry.get("deleted")}
+        lake_feeds(lake).mkdir(parents=True)
+        (lake_feeds(lake) / "unites_legales.yml").write_text(
+            "feed: unites_legales\ntitle: t\ndescription: d\nowner: o\nlicense: l\ndomain: d\n"
+            "source: {dataset: base-sirene-extrait}\n"
+            "tables: [{name: stock, description: d, resources: StockUniteLegale}]\n"
+        )
         added = run(lake, "discover", "--all", "--add", "--json")
         assert added.exit_code == 0, added.output
         answer = json.loads(added.stdout)
@@ -63,13 +74,13 @@ class TestStandIn:
         assert answer["found"] == answer["total"] == len(alive)
         assert answer["added"] + answer["followed"] == len(alive)
         registry = load_registry(lake)
-        made = [registry.get(name) for name in content(lake)]
-        assert len(made) == answer["added"] > 20
+        made = [registry.get(name) for name in content(lake) if name != "unites_legales"]
+        assert len(made) == answer["added"] > 10
         assert all(feed.is_auto and feed.domain == feed.feed and len(feed.feed) <= 40 for feed in made)
         rest = {feed.feed: feed.source.leave_to for feed in made if feed.source.leave_to}
-        assert rest == {"code_officiel_geographique": ["cog"]}, "its zip of 2018 is in no table of cog"
+        assert rest == {"base_sirene_extrait": ["unites_legales"]}, "the other file of the dataset is in no table"
         followed = {one["followed_by"][0] for one in answer["datasets"] if not one["added"]}
-        assert followed == {"accidents", "irve", "jours_feries"}
+        assert followed == {feed.feed for feed in shipped()}
 
         before = content(lake)
         again = run(lake, "discover", "--all", "--add", "--json")
@@ -122,7 +133,8 @@ class TestStandIn:
         assert run(lake, "discover", "--all", "--add").exit_code == 0
         paths = [request["path"] for request in portal.requests()]
         assert len([path for path in paths if path.startswith("/api/1/datasets/?")]) == 1
-        slugs = ("fichier-consolide-des-bornes-de-recharge-pour-vehicules-electriques", "jours-feries-en-france")
+        ids = {entry["id"] for entry in entries()}
+        slugs = sorted({str(feed.source.dataset) for feed in shipped()} - ids)
         assert sorted(paths[1:]) == [f"/api/2/datasets/{slug}/" for slug in slugs], "feeds that name a slug"
 
     @pytest.mark.parametrize(
@@ -156,7 +168,7 @@ class TestStandIn:
         portal.break_with()
         assert run(lake, "discover", "--all", "--add").exit_code == 0
         after = content(lake)
-        assert len(after) > 20
+        assert len(after) > 10
         assert {name: after[name] for name in kept} == kept
 
     def test_a_passing_fault_is_waited_out(self, lake: Settings, portal: ControlledPortal) -> None:
@@ -177,16 +189,16 @@ class TestStandIn:
         assert failed.stdout == "", "as every command that could do nothing"
 
     @pytest.mark.parametrize(
-        "text", ["communes-nouvelles", "https://www.data.gouv.fr/fr/datasets/communes-nouvelles/#/resources"]
+        "text", ["contours-administratifs", "https://www.data.gouv.fr/fr/datasets/contours-administratifs/#/resources"]
     )
     def test_one_dataset_is_added_once(self, lake: Settings, text: str) -> None:
         added = run(lake, "feeds", "add", text)
         assert added.exit_code == 0
-        assert "Added communes_nouvelles" in added.stdout
-        assert "odh run communes_nouvelles" in added.stdout
+        assert "Added contours_administratifs" in added.stdout
+        assert "odh run contours_administratifs" in added.stdout
         before = content(lake)
         again = run(lake, "feeds", "add", text)
-        assert "Nothing to add: followed by communes_nouvelles." in again.stdout
+        assert "Nothing to add: followed by contours_administratifs." in again.stdout
         assert content(lake) == before
 
     def test_the_accidents_have_their_feed_under_every_name(self, lake: Settings) -> None:
@@ -205,17 +217,17 @@ class TestStandIn:
         assert isinstance(refused.exception, UsageError)
 
     def test_a_feed_is_switched_archived_and_not_found_again(self, lake: Settings) -> None:
-        assert run(lake, "feeds", "add", "communes-nouvelles").exit_code == 0
-        assert "communes_nouvelles is disabled" in run(lake, "feeds", "disable", "communes_nouvelles").stdout
-        assert not load_registry(lake).get("communes_nouvelles").enabled
-        listed = run(lake, "feeds", "list", "--domain", "communes_nouvelles").stdout
+        assert run(lake, "feeds", "add", "contours-administratifs").exit_code == 0
+        assert "contours_administratifs is disabled" in run(lake, "feeds", "disable", "contours_administratifs").stdout
+        assert not load_registry(lake).get("contours_administratifs").enabled
+        listed = run(lake, "feeds", "list", "--domain", "contours_administratifs").stdout
         assert "disabled" in listed
         assert "1 feed, 1 disabled" in listed
-        assert "already" in run(lake, "feeds", "disable", "communes_nouvelles").stdout
-        archived = run(lake, "feeds", "archive", "communes_nouvelles").stdout
+        assert "already" in run(lake, "feeds", "disable", "contours_administratifs").stdout
+        archived = run(lake, "feeds", "archive", "contours_administratifs").stdout
         assert "Kept: its raw files" in archived
-        found = run(lake, "discover", "communes", "nouvelles", "--add")
-        assert "communes_nouvelles (archived)" in found.stdout
+        found = run(lake, "discover", "contours", "administratifs", "--add")
+        assert "contours_administratifs (archived)" in found.stdout
         assert content(lake) == {}
 
 
@@ -240,7 +252,7 @@ def test_a_thousand_feeds_are_listed_in_one_line_each(settings: Settings) -> Non
     lines = run(settings, "feeds", "list").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert [line.split()[0] for line in lines if " auto " in line] == names
-    assert lines[-1] == "1,004 feeds"
+    assert lines[-1] == f"{1000 + len(shipped()):,} feeds"
 
 
 def test_the_sample_portal_is_discovered_too(settings: Settings, sample_url: str) -> None:

@@ -1,5 +1,5 @@
 -- Codes of older lists of which none tells what became of them: a list of mergers would, as the feed
--- `communes_nouvelles` brings them.
+-- `fusions` brings them.
 {{ config(severity='warn') }}
 
 select

@@ -17,7 +17,7 @@ historique as (
 
 fusions as (
 
-    select * from {{ ref('stg_communes_nouvelles__fusions') }}
+    select * from {{ ref('stg_fusions__communes') }}
 
 ),
 

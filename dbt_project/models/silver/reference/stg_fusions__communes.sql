@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('communes_nouvelles', 'fusions') }}
+    select * from {{ source('fusions', 'communes') }}
 
 ),
 
