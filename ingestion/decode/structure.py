@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingestion.decode.bitmaps import (
     Bits,
@@ -21,7 +22,7 @@ from ingestion.decode.bitmaps import (
     Mask,
     after,
     before,
-    bits_of,
+    bits_equal,
     clip,
     count_between,
     places,
@@ -30,7 +31,7 @@ from ingestion.decode.bitmaps import (
 
 QUOTE, LF, CR = b'"\n\r'
 HALVED_FROM_BYTES = 1 << 23
-CHUNK_BYTES = 1 << 22  # long enough for the threads not to wait for one another between two steps
+CHUNK_BYTES = 1 << 21  # long enough for the threads not to wait for one another between two steps
 
 
 class IrregularText(Exception):  # a fork in the road, not a failure
@@ -170,37 +171,40 @@ def _compact(shifts: Integers) -> Integers:
 
 def _chunks(path: Path, offset: int, stop: int, chunk_bytes: int, separator: bytes) -> Iterator[tuple[int, _Records]]:
     """Measure a part of the file a chunk at a time: the records that end in it, and the byte they are counted from."""
-    rest = b""
-    with path.open("rb") as file:
+    buffer, kept = bytearray(chunk_bytes), 0  # one for all chunks: new memory costs as much as two steps
+    with path.open("rb", buffering=0) as file:
         file.seek(offset)
-        while block := file.read(min(max(chunk_bytes, len(rest)), stop - file.tell())):  # doubles over a long record
-            chunk = rest + block
-            records = _records(chunk, separator)
-            rest = chunk
+        while size := file.readinto(memoryview(buffer)[kept:][: stop - file.tell()]):
+            kept += size
+            records = _records(memoryview(buffer)[:kept], separator)
             if records is not None:
                 yield offset, records
-                rest, offset = chunk[records.ends[-1] :], offset + int(records.ends[-1])
-    if not rest:
+                end = int(records.ends[-1])
+                buffer[: kept - end] = buffer[end:kept]
+                kept, offset = kept - end, offset + end
+            elif kept == len(buffer):  # a long record
+                buffer = buffer + bytes(kept)
+    if not kept:
         return
     if stop < path.stat().st_size:
         raise _SplitRecord
-    last = None if rest.endswith(b"\r") else _records(rest + b"\n", separator)
+    rest = bytes(buffer[:kept])
+    last = None if rest.endswith(b"\r") else _records(memoryview(rest + b"\n"), separator)
     if last is None:  # a last line that ends in CR alone, or a quote never closed
         raise IrregularText
     yield offset, last
 
 
-def _records(chunk: bytes, separator: bytes) -> _Records | None:
+def _records(chunk: memoryview, separator: bytes) -> _Records | None:
     """Measure the records that end in a chunk, which begins where a record does; ``None`` if none ends in it."""
     array = np.frombuffer(chunk, np.uint8)
-    newlines, returns = bits_of(array == LF), bits_of(array == CR) if b"\r" in chunk else None
-    quotes = bits_of(array == QUOTE) if b'"' in chunk else None
+    newlines, returns, quotes = bits_equal(array, LF), _bits_if_any(array, CR), _bits_if_any(array, QUOTE)
     inside = None if quotes is None else running_xor(quotes)
     ends = places(newlines if inside is None else newlines & ~inside) + 1
     if not len(ends):
         return None
     whole = int(ends[-1])
-    separators = bits_of(array == separator[0])
+    separators = bits_equal(array, separator[0])
     if quotes is not None and inside is not None:
         edges = quotes | newlines | separators
         _verify_quotes(clip(quotes, whole), inside, edges if returns is None else edges | returns)
@@ -210,6 +214,11 @@ def _records(chunk: bytes, separator: bytes) -> _Records | None:
     sizes = ends - starts
     blank = (sizes == 1) | ((sizes == 2) & (array[starts] == CR))
     return _Records(starts, ends, count_between(separators, ends) + 1, blank, inner_lines, quotes is not None)
+
+
+def _bits_if_any(array: NDArray[np.uint8], byte: int) -> Bits | None:
+    bits = bits_equal(array, byte)
+    return bits if bits.any() else None
 
 
 def _verify_quotes(quotes: Bits, inside: Bits, edges: Bits) -> None:
