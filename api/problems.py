@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.tables import Layer
-from catalog.errors import OdhError, TransientError, UnknownName, UsageError
+from catalog.errors import OdhError, Restricted, TransientError, UnknownName, UsageError
 
 MEDIA_TYPE = "application/problem+json"
 IN_QUERY = {"parameter", "column", "operator"}  # an unknown one is a bad query; any other unknown name is a bad address
@@ -84,6 +84,8 @@ async def _on_refusal(request: Request, error: Exception) -> JSONResponse:
         return _answer(request, status, "unknown-name", f"Unknown {error.kind}", str(error), nearest=error.nearest)
     if isinstance(error, UsageError):
         return _answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", str(error))
+    if isinstance(error, Restricted):
+        return _answer(request, HTTPStatus.FORBIDDEN, "restricted", "Not served", str(error))
     if isinstance(error, TransientError):
         return _answer(
             request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Try again", str(error), {"Retry-After": "5"}

@@ -16,7 +16,7 @@ import duckdb
 
 from api.grammar import Condition
 from catalog import releases
-from catalog.errors import UnknownName
+from catalog.errors import Restricted, UnknownName
 from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.registry import Registry
@@ -105,7 +105,8 @@ class Tables:
     def of_layer(self, layer: Layer, as_of: date | None) -> list[ServedTable]:
         """Every table of a layer, by name."""
         if layer is Layer.RAW:
-            pins = (self.lakehouse.pin(BRONZE, name) for name in self.lakehouse.names(BRONZE))
+            names = (name for name in self.lakehouse.names(BRONZE) if not self._is_restricted(name))
+            pins = (self.lakehouse.pin(BRONZE, name) for name in names)
             return [self._raw_table(pin, as_of) for pin in pins if pin]
         release = self.release(as_of)
         return [
@@ -117,8 +118,10 @@ class Tables:
 
         Raises:
             UnknownName: with the nearest table of the layer.
+            Restricted: its feed keeps raw tables from readers.
         """
         if layer is Layer.RAW:
+            self.refuse_restricted(name)
             if pin := self.lakehouse.pin(BRONZE, name):
                 return self._raw_table(pin, as_of)
             raise UnknownName("raw table", name, self.lakehouse.names(BRONZE))
@@ -128,6 +131,25 @@ class Tables:
                 return table
         when = f" released by {as_of}" if as_of else ""
         raise UnknownName(f"{layer} table{when}", name, [table.pin.name for table in served])
+
+    def refuse_restricted(self, name: str) -> None:
+        """Refuse what shows raw data of a restricted feed.
+
+        Args:
+            name: of a bronze table, or of a feed.
+
+        Raises:
+            Restricted: the feed keeps its raw files and tables from readers.
+        """
+        if self._is_restricted(name):
+            raise Restricted(
+                f"{name} is raw data of a restricted feed and is not served. What may be read of it is in /staging"
+                " and /curated."
+            )
+
+    def _is_restricted(self, name: str) -> bool:
+        feed = self.registry.feed_of(name)
+        return feed is not None and feed.is_restricted and not self.settings.serve_restricted
 
     def _raw_table(self, pin: Pin, as_of: date | None) -> ServedTable:
         """A bronze table keeps every extraction, so its past is a filter and needs no older snapshot."""

@@ -30,6 +30,7 @@ from catalog.ledger import Ledger
 from catalog.loads import emptied_resources
 from catalog.locks import exclusive
 from catalog.names import quote_identifier, quote_literal
+from catalog.personal_data import masked_rows, masking_mark, put_masked
 from catalog.quality.evidence import Evidence
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
@@ -324,7 +325,12 @@ class Builder:
             for feed in self.registry.domains()[domain]:
                 pins = self.inputs.pins.get(feed.feed, {})
                 parts += [f"{name} {pins[name].content_id}" for name in sorted(pins)]
-                parts += [feed.bad_values, feed.drift, hash_folder(self.settings.contracts / feed.feed)]
+                parts += [
+                    feed.bad_values,
+                    feed.drift,
+                    masking_mark(self.settings, feed),
+                    hash_folder(self.settings.contracts / feed.feed),
+                ]
             parts += [found[name] for name in sorted(self._upstream(domain))]
             made = hashlib.sha256("\n".join(parts).encode()).hexdigest()
             found[domain] = made if built is None or domain in built else known.get(domain, "")
@@ -355,7 +361,7 @@ class Builder:
                     for feed in self.registry.domains()[domain]:
                         pins = self.inputs.pins[feed.feed]
                         for name, pin in pins.items():
-                            create_view(connection, BRONZE, name, self._current_sql(name, pin))
+                            self._show_bronze(connection, feed, name, pin)
                         self.silver.refresh(connection, feed, pins)
                         check_schemas(connection, self.settings, self.ledger, self.lakehouse, feed.feed, pins)
                 except (BuildFailed, InvalidContract, duckdb.Error) as error:
@@ -363,10 +369,18 @@ class Builder:
                     self._serve_released(connection, domain, [])
         return stopped
 
-    def _current_sql(self, name: str, pin: Pin) -> str:
+    def _show_bronze(self, connection: duckdb.DuckDBPyConnection, feed: Feed, name: str, pin: Pin) -> None:
+        """Make a view of a bronze table, or a copy with its personal data masked."""
+        masked = masked_rows(self.settings, feed, name, self.lakehouse.headers(pin), scan_sql(pin))
+        if masked is None:
+            create_view(connection, BRONZE, name, self._current_sql(name, scan_sql(pin)))
+        else:
+            put_masked(connection, BRONZE, name, self._current_sql(name, masked))
+
+    def _current_sql(self, name: str, rows: str) -> str:
         """Rows of a bronze table, but for those of a resource whose newest extraction has none: no row says so."""
         emptied = ", ".join(quote_literal(resource_id) for resource_id in emptied_resources(self.ledger, name))
-        return scan_sql(pin) + (f" where _resource_id not in ({emptied})" if emptied else "")
+        return f"select * from ({rows}) where _resource_id not in ({emptied})" if emptied else rows
 
     def _serve_released(self, connection: duckdb.DuckDBPyConnection, domain: str, built: Iterable[Model]) -> None:
         """Put the current release's tables of a domain in the place of what was built."""

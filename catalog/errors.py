@@ -11,6 +11,7 @@
         │   ├── InvalidSettings   an ODH_ variable that is unknown or malformed
         │   ├── InvalidFeed       a feed file that breaks its schema
         │   └── InvalidContract   a contract file that breaks its schema
+        ├── Restricted            data that is there and is not served
         ├── ResourceGone          the portal says 404 or 410 for good
         ├── Refused               a file that cannot become a table, with the reason
         │   └── NotATable         a document, a picture, a page or a program: no data was there to read
@@ -83,6 +84,10 @@ class InvalidFeed(UsageError):
 
 class InvalidContract(UsageError):
     """A contract file, of a table's columns and types, that does not follow the schema."""
+
+
+class Restricted(PermanentError):
+    """Data of a feed that keeps its raw files and bronze tables from readers."""
 
 
 class ResourceGone(PermanentError):

@@ -6,10 +6,21 @@ import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from catalog.errors import UnknownName
 from catalog.names import bronze_table
+from catalog.policies import Policy
 
 
 def _is_regex(pattern: str) -> str:
@@ -104,6 +115,24 @@ class FeedTable(_Strict):
     mode: Mode = Mode.OVERWRITE
     keys: list[Name] = Field(default_factory=list, description="columns that identify a row, for upserts and changes")
     columns: list[Name] = Field(default_factory=list, description="columns the models rely on, present even if empty")
+    personal_data: dict[Name, Policy] = Field(
+        default_factory=dict, description="what of a column enters silver, by column; the others enter as they are"
+    )
+
+    @field_validator("personal_data")
+    @classmethod
+    def _of_known_columns(cls, given: dict[str, Policy], info: ValidationInfo) -> dict[str, Policy]:
+        columns, keys = info.data.get("columns") or [], info.data.get("keys") or []
+        if unknown := [name for name in given if name not in columns]:
+            raise ValueError(f"unknown column {unknown[0]!r}; 'columns' must list those that hold personal data")
+        if merged := [name for name in given if name in keys and given[name] not in (Policy.KEEP, Policy.HASH)]:
+            raise ValueError(f"{merged[0]!r} is a key, and {given[merged[0]]} would make rows one; hash or keep it")
+        return given
+
+    @property
+    def masks(self) -> dict[str, Policy]:
+        """The policies that change a value."""
+        return {column: policy for column, policy in self.personal_data.items() if policy is not Policy.KEEP}
 
     def accepts(self, title: str, file_name: str) -> bool:
         """Whether a resource belongs to this table."""
@@ -155,6 +184,9 @@ class Feed(_Strict):
         None, description="Table Schema to check rows against: a file of the lake's schemas folder, or a URL"
     )
     enabled: bool = True
+    restricted: bool | None = Field(
+        None, description="whether raw and bronze are kept from readers; by default, where a column is masked"
+    )
 
     @model_validator(mode="after")
     def _unique_tables(self) -> Feed:
@@ -162,6 +194,11 @@ class Feed(_Strict):
         if len(set(names)) < len(names):
             raise ValueError("two tables have the same name")
         return self
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the gateway keeps the feed's raw files and bronze tables to itself."""
+        return any(table.masks for table in self.declared) if self.restricted is None else self.restricted
 
     @property
     def is_auto(self) -> bool:

@@ -92,20 +92,12 @@ def validate_feeds(
     files: Annotated[list[Path] | None, typer.Argument(help="Feed files; none means all of the registry.")] = None,
 ) -> None:
     """Check feed files; every mistake is named with its file and line, and the exit code is then 2."""
-    from catalog.errors import InvalidFeed
-    from catalog.registry import feed_files, load_registry, read_feed
+    from catalog.registry import check_feeds, feed_files, load_registry
     from catalog.settings import load_settings
     from catalog.terminal import console
 
     settings = load_settings()
-    mistakes = []
-    for path in files or feed_files(settings):
-        try:
-            read_feed(path)
-        except InvalidFeed as error:
-            mistakes.append(str(error))
-    if mistakes:
-        raise InvalidFeed("\n".join(mistakes))
+    check_feeds(settings, files or feed_files(settings))
     if not files:
         load_registry(settings)
     console.print(f"{len(files or feed_files(settings))} feed files are valid.")

@@ -20,6 +20,7 @@ from catalog.iceberg import BRONZE, LINEAGE, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.loads import sources_of
 from catalog.names import quote_identifier
+from catalog.personal_data import masking_mark
 from catalog.settings import Settings
 
 HELD_ROWS = 1_000_000  # a table up to this size is copied once instead of being planned from Iceberg for every question
@@ -53,7 +54,8 @@ class GeneratedSilver:
             columns = connection.sql(f"from {_bronze(name)} limit 0").columns
             if contract:
                 check_columns(self.settings, contract, columns)
-            if contract is None or contract.profile.snapshot != str(pin.snapshot_id) or _lacks(contract, columns):
+            is_known = contract is not None and contract.profile.snapshot == self._seen(feed, pin)
+            if contract is None or not is_known or _lacks(contract, columns):
                 contract = self._hold_against_rows(connection, feed, name, pin, contract)
             contract = contract.model_copy(update={"domain": feed.domain, "bad_values": feed.bad_values})
             write_contract(self.settings, contract)
@@ -111,8 +113,13 @@ class GeneratedSilver:
             description=known.description if known else self._description(feed, name),
             bad_values=feed.bad_values,
             columns=proposal.columns,
-            profile=Profile(snapshot=str(pin.snapshot_id), rows=proposal.rows, failing=proposal.failing),
+            profile=Profile(snapshot=self._seen(feed, pin), rows=proposal.rows, failing=proposal.failing),
         )
+
+    def _seen(self, feed: Feed, pin: Pin) -> str:
+        """What a contract was held against: rows, and how their personal data is masked."""
+        mark = masking_mark(self.settings, feed)
+        return f"{pin.content_id or pin.snapshot_id}{' masked ' if mark else ''}{mark}"
 
     def _description(self, feed: Feed, table: str) -> str:
         """What a table holds: as declared, else by the titles of the resources that filled it."""

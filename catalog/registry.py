@@ -24,8 +24,9 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Registry:
     """Every valid feed, by name."""
 
-    def __init__(self, feeds: Iterable[Feed]) -> None:
+    def __init__(self, feeds: Iterable[Feed], files: Iterable[Path] = ()) -> None:
         self.feeds = {feed.feed: feed for feed in feeds}
+        self._files = {path.stem: path for path in files}
         for feed in self.feeds.values():
             self._check_references(feed, [])
         self.domains()
@@ -72,7 +73,11 @@ class Registry:
         def add(domain: str, path: list[str]) -> None:
             if domain in path:
                 circle = " → ".join([*path, domain])
-                raise InvalidFeed(f"Domains depend on each other in a circle: {circle}. Break it in their depends_on.")
+                there = next(feed.feed for feed in members[path[-1]] if self._needs(feed, domain))
+                place = self._place(there)
+                raise InvalidFeed(
+                    f"{place}Domains depend on each other in a circle: {circle}. Break it in their depends_on."
+                )
             for needed in dict.fromkeys(
                 self.feeds[name].domain for feed in members[domain] for name in feed.depends_on
             ):
@@ -94,11 +99,21 @@ class Registry:
 
     def _check_references(self, feed: Feed, path: list[str]) -> None:
         if feed.feed in path:
-            raise InvalidFeed(f"Feeds depend on each other in a circle: {' → '.join([*path, feed.feed])}. Break it.")
+            circle = " → ".join([*path, feed.feed])
+            raise InvalidFeed(f"{self._place(path[-1])}Feeds depend on each other in a circle: {circle}. Break it.")
         for needed in feed.depends_on:
             if needed not in self.feeds:
-                raise InvalidFeed(f"Feed {feed.feed!r}, depends_on: {UnknownName('feed', needed, self.feeds)}")
+                unknown = UnknownName("feed", needed, self.feeds)
+                raise InvalidFeed(f"{self._place(feed.feed)}Feed {feed.feed!r}, depends_on: {unknown}")
             self._check_references(self.feeds[needed], [*path, feed.feed])
+
+    def _needs(self, feed: Feed, domain: str) -> bool:
+        return any(self.feeds[name].domain == domain for name in feed.depends_on)
+
+    def _place(self, feed: str) -> str:
+        """File and line of what a feed depends on, for a message; empty for a feed of no file."""
+        path = self._files.get(feed)
+        return f"{path}:{line_of(path.read_text('utf-8'), ('depends_on',))}: " if path else ""
 
 
 def read_feed(path: Path) -> Feed:
@@ -147,7 +162,27 @@ def load_registry(settings: Settings) -> Registry:
     by_name = {path.stem: path for path in reversed(files)}
     if doubled := [path for path in files if by_name[path.stem] != path]:
         raise InvalidFeed(f"{doubled[0]}: a feed of this name is already declared in {by_name[doubled[0].stem]}.")
-    return Registry(read_feed(path) for path in files)
+    return Registry((read_feed(path) for path in files), files)
+
+
+def check_feeds(settings: Settings, files: Iterable[Path]) -> None:
+    """Check feed files, one by one and with what they depend on in the registry.
+
+    Raises:
+        InvalidFeed: every mistake, each with its file and line.
+    """
+    mistakes: list[str] = []
+    found: dict[str, tuple[Feed, Path]] = {}
+    given = {path.stem: path for path in files}
+    for path in [*given.values(), *(path for path in feed_files(settings) if path.stem not in given)]:
+        try:
+            found[path.stem] = (read_feed(path), path)
+        except InvalidFeed as error:
+            if path.stem in given:
+                mistakes.append(str(error))
+    if mistakes:
+        raise InvalidFeed("\n".join(mistakes))
+    Registry((feed for feed, _ in found.values()), (path for _, path in found.values()))
 
 
 def json_schema() -> dict[str, Any]:

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     s3_access_key_id: str | None = Field(None, description="S3 access key")
     s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret key")
     lock_timeout_seconds: float = Field(30.0, ge=0, description="how long to wait for another writer")
+    personal_data_key: SecretStr | None = Field(
+        None, min_length=16, max_length=64, description="secret of the hashes that stand for personal data; keep it"
+    )
+    serve_restricted: bool = Field(False, description="let the gateway serve raw tables of restricted feeds")
     file_delay_days: float = Field(
         3.0, ge=0, description="how long odh maintain leaves a file that nothing names any more to those who read it"
     )

@@ -25,6 +25,7 @@ from catalog.errors import NotATable, Refused
 from catalog.feed import Drift, Feed, Ragged
 from catalog.iceberg import SOURCES_PROPERTY, Lakehouse
 from catalog.ledger import Ledger
+from catalog.policies import WITHHELD
 from ingestion.batch import BronzeBatch, Part
 from ingestion.decode import DecodedTable, RefusedMember, RejectedRow, decode
 from ingestion.history import FeedHistory, Look, facts_of, in_order, kind_of
@@ -272,7 +273,7 @@ class BronzeLoader:
             rows.append({**row, "status": "pending" if found else load.status})
             if found:
                 read.append((row, found))
-        rejects = (reject for row, found in read for reject in _rejects(row, found.rejects))
+        rejects = (reject for row, found in read for reject in _rejects(row, found.rejects, look.feed))
         taken = {one.manifest.resource_id: one for one, *_ in loads}
         changes = [change.row(look.feed.feed, one.manifest) for one in taken.values() for change in one.changes]
         self.ledger.replace_loads(rows, rejects, changes)
@@ -380,11 +381,15 @@ def _unchanged(look: Look, manifest: Manifest) -> list[Load]:
     return [Load(look.feed.feed, table, *place) for table in tables]
 
 
-def _rejects(row: dict[str, Any], rejected: Iterable[RejectedRow]) -> Iterator[dict[str, Any]]:
+def _rejects(row: dict[str, Any], rejected: Iterable[RejectedRow], feed: Feed) -> Iterator[dict[str, Any]]:
+    """Rejected records in the ledger's words; of a table with personal data, their text stays in the raw file."""
     keys = ("feed", "table_name", "resource_id", "extraction_date", "source_file", "source_member")
     place = {key: row[key] for key in keys}
+    declared = feed.bronze_names().get(row["table_name"])
+    is_withheld = declared is not None and bool(declared.masks)
     for reject in rejected:
-        yield {**place, "source_line": reject.line, "raw_text": reject.raw_text, "reason": reject.reason}
+        text = WITHHELD if is_withheld else reject.raw_text
+        yield {**place, "source_line": reject.line, "raw_text": text, "reason": reject.reason}
 
 
 def _source(manifest: Manifest) -> dict[str, str]:

@@ -80,9 +80,9 @@ MODELS = {
 class TinyWarehouse:
     """A lake, two feeds with a row each, and their dbt project."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.project = folder / "project"
-        self.settings: Settings = lake_settings(folder / "lake", dbt_project=self.project, threads=1)
+        self.settings: Settings = lake_settings(folder / "lake", dbt_project=self.project, threads=1, **settings)
         self.ledger, self.lakehouse = Ledger(self.settings), Lakehouse(self.settings)
         self.registry = Registry([feed("up"), feed("down", depends_on=["up"]), feed("bare")])
         self.runs = 0

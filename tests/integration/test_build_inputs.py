@@ -17,7 +17,7 @@ from catalog.iceberg import BRONZE
 from catalog.inputs import pin_inputs
 from catalog.locks import exclusive
 from catalog.registry import Registry
-from catalog.session import open_duckdb
+from catalog.session import open_duckdb, scan_sql
 
 DAY, NEXT_DAY = date(2024, 1, 1), date(2024, 1, 2)
 
@@ -92,7 +92,7 @@ def test_rows_of_a_resource_whose_newest_file_is_empty_are_not_current(tiny: Tin
         pinned = tiny.lakehouse.pin(BRONZE, "up__lines")
         assert pinned is not None
         with closing(open_duckdb(tiny.settings)) as connection:
-            select = builder._current_sql("up__lines", pinned)
+            select = builder._current_sql("up__lines", scan_sql(pinned))
             rows.append(connection.execute(f"select code from ({select}) order by 1").fetchall())
     assert rows == [[], [("a",), ("b",)]]
 
