@@ -37,6 +37,7 @@ from catalog.releases import Release, ReleasedTable
 from catalog.session import create_view, prepare_connection, scan_sql
 from catalog.settings import Settings
 from catalog.storable import copy_to_parquet, storable_select
+from catalog.table_keys import note_keys
 from catalog.upkeep import finish_rewrites
 
 log = structlog.get_logger()
@@ -179,6 +180,7 @@ class Builder:
                         staged = [self._stage(connection, domain, model) for model in runs[domain].models]
                         feeds = self.registry.domains()[domain]
                         self.rejected[domain] = sum(self.silver.record_rejects(connection, feed) for feed in feeds)
+                        note_keys(self.lakehouse, runs[domain].models)
                         tables[domain] = staged
                         changed = [table for table in staged if not self._is_released(table)]
                         self.evidence.look_at_tables(connection, domain, changed)

@@ -34,6 +34,7 @@ class Model:
     name: str
     description: str
     columns: Mapping[str, str]  # column name → description
+    keys: tuple[str, ...] = ()  # columns that identify a row; none where nothing says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,16 +226,37 @@ def _read_run(
 def _models(manifest: Mapping[str, Any], domain: str) -> list[Model]:
     nodes = manifest["nodes"].values()
     models = (node for node in nodes if node["resource_type"] == "model" and domain in node["tags"])
-    return [_model(node) for node in models if node["config"].get("materialized") != "ephemeral"]
+    keys = _tested_keys(manifest)
+    return [
+        _model(node, keys.get(node["unique_id"], ()))
+        for node in models
+        if node["config"].get("materialized") != "ephemeral"
+    ]
+
+
+def _tested_keys(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The key of each model: the columns whose values a test over all its rows wants unique.
+
+    Of several such tests, one of a single column speaks before one of a combination.
+    """
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for node in manifest["nodes"].values():
+        test = node.get("test_metadata") or {}
+        if test.get("name") in ("unique", "unique_combination") and not node["config"].get("where"):
+            columns = test["kwargs"].get("columns") or [node["column_name"]]
+            key = tuple(column.strip('"') for column in columns)
+            found.setdefault(node["attached_node"], []).append(key)
+    return {model: min(keys, key=len) for model, keys in found.items()}
 
 
 def _kind(result: Mapping[str, Any]) -> str:
     return str(result["unique_id"].split(".")[0])
 
 
-def _model(node: Mapping[str, Any]) -> Model:
+def _model(node: Mapping[str, Any], tested: tuple[str, ...]) -> Model:
     docs = {name.lower(): column.get("description") or "" for name, column in node["columns"].items()}
-    return Model(node["schema"], node["alias"], node.get("description") or "", docs)
+    keys = tuple(node["config"].get("meta", {}).get("keys") or tested)
+    return Model(node["schema"], node["alias"], node.get("description") or "", docs, keys)
 
 
 def _test(node: Mapping[str, Any], result: Mapping[str, Any]) -> TestResult:

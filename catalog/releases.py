@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from catalog import schema
 from catalog.clock import utc_now
+from catalog.errors import UnknownName
 from catalog.iceberg import Lakehouse, Pin
 from catalog.ledger import Ledger
 
@@ -50,6 +51,31 @@ def current_release(ledger: Ledger, as_of: date | None = None) -> Release | None
         query = query.where(r.extraction_date <= as_of)
     with ledger.begin() as connection:
         row = connection.execute(query.order_by(r.release_id.desc()).limit(1)).first()
+        return _load(connection, row) if row else None
+
+
+def find_release(ledger: Ledger, release_id: int) -> Release:
+    """One published release.
+
+    Raises:
+        UnknownName: with the releases there are.
+    """
+    r = schema.releases.c
+    published = sa.select(schema.releases).where(r.status == "published")
+    with ledger.begin() as connection:
+        row = connection.execute(published.where(r.release_id == release_id)).first()
+        if row:
+            return _load(connection, row)
+        raise UnknownName("release", str(release_id), [str(row.release_id) for row in connection.execute(published)])
+
+
+def released_before(ledger: Ledger, release: Release) -> Release | None:
+    """The release that was the newest of its day or before when another was made."""
+    r = schema.releases.c
+    query = sa.select(schema.releases).where(r.status == "published", r.extraction_date <= release.extraction_date)
+    newest = query.order_by(r.extraction_date.desc(), r.release_id.desc()).limit(1)
+    with ledger.begin() as connection:
+        row = connection.execute(newest.where(r.release_id < release.release_id)).first()
         return _load(connection, row) if row else None
 
 

@@ -1,0 +1,101 @@
+"""The two states of a table that ``odh changes`` compares; ``catalog/changes.py`` compares them.
+
+A day means the newest release whose extraction date is not later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from catalog.changes import Changes
+from catalog.errors import UnknownName, UsageError
+from catalog.iceberg import GOLD, SILVER, Lakehouse
+from catalog.ledger import Ledger
+from catalog.releases import Release, current_release, find_release
+from catalog.session import scan_sql
+from catalog.table_keys import key_of
+
+Point = date | int  # a day, or the number of a release
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The release whose table is compared."""
+
+    release_id: int
+    extraction_date: date
+
+
+@dataclass(frozen=True, slots=True)
+class TableChanges:
+    """What became of one table between two states."""
+
+    layer: str
+    name: str
+    old: State
+    new: State
+    changes: Changes
+
+
+def point(text: str) -> Point:
+    """A day, such as 2024-06-01, or the number of a release.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        return int(text) if text.isdecimal() and len(text) < 8 else date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no day, such as 2024-06-01, and no number of a release.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFinder:
+    """Compares tables of one lake on a connection that ``prepare_connection`` made ready; one table at a time."""
+
+    connection: duckdb.DuckDBPyConnection
+    ledger: Ledger
+    lakehouse: Lakehouse
+
+    def between(self, table: str, old: Point, new: Point) -> TableChanges:
+        """Compare a table of two states; where one of them lacks it, all its rows came or went.
+
+        Args:
+            table: ``gold.<name>`` or ``silver.<name>``, or the name alone.
+
+        Raises:
+            UnknownName: there is no such table in either state, or no such release.
+            UsageError: nothing had been released by that day.
+        """
+        return self._of_releases(table, self._release(old), self._release(new))
+
+    def _of_releases(self, table: str, old: Release, new: Release) -> TableChanges:
+        layer, name = _place(table, old, new)
+        pins = [one.pin if (one := release.table(layer, name)) else None for release in (old, new)]
+        if len({pin and pin.snapshot_id for pin in pins}) == 1:  # upkeep may have moved the metadata meanwhile
+            pins[0] = pins[1]
+        before, after = (scan_sql(pin) if pin else None for pin in pins)
+        changes = Changes(self.connection, before, after, key_of(self.lakehouse, layer, name))
+        was, is_ = (State(release.release_id, release.extraction_date) for release in (old, new))
+        return TableChanges(layer, name, was, is_, changes)
+
+    def _release(self, asked: Point) -> Release:
+        if isinstance(asked, int):
+            return find_release(self.ledger, asked)
+        release = current_release(self.ledger, asked)
+        if release is None:
+            raise UsageError(f"Nothing had been released by {asked}; odh releases list tells what there is.")
+        return release
+
+
+def _place(table: str, *both: Release) -> tuple[str, str]:
+    """Layer and name of a table that one release has at least."""
+    layer, dot, name = table.rpartition(".")
+    places = {(one.pin.layer, one.pin.name) for release in both for one in release.tables}
+    for known in (layer,) if dot else (GOLD, SILVER):
+        if (known, name) in places:
+            return known, name
+    raise UnknownName("released table", table, [f"{one}.{other}" if dot else other for one, other in places])
