@@ -24,11 +24,12 @@ Day = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the catalogue's commands to the root command."""
-    from catalog import changes_cli, maintain_cli
+    from catalog import changes_cli, maintain_cli, releases_cli
     from catalog.feeds_cli import feeds_app  # here, for they take their options from this module
 
     app.add_typer(feeds_app, name="feeds")
     maintain_cli.register(app)
+    releases_cli.register(app)
     changes_cli.register(app)
     app.command("build")(build)
     app.command("sql")(sql)
