@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 import structlog
 
-from catalog import releases, retained
+from catalog import releases, retained, retention
 from catalog.errors import LakeBusy
+from catalog.feed import Feed
 from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse
 from catalog.ledger import Ledger
+from catalog.loads import bronze_tables_of
 from catalog.locks import exclusive
 from catalog.registry import Registry
 from catalog.retained import Removal
 from catalog.settings import Settings
+from catalog.storage import raw_store
 from catalog.upkeep import TablePlan, Upkeep, finish_rewrites
 
 log = structlog.get_logger()
@@ -31,6 +34,7 @@ class Maintenance:
 
     tables: list[TablePlan] = field(default_factory=list)
     busy: list[str] = field(default_factory=list)  # feeds being synced, whose bronze is left for the next time
+    removed: list[Removal] = field(default_factory=list)  # by retention: raw files, rows of bronze, releases
 
     def totals(self) -> dict[str, int]:
         """The work in numbers."""
@@ -41,6 +45,9 @@ class Maintenance:
             "files_written": len(groups),
             "manifests_merged": sum(plan.manifests_merged for plan in self.tables),
             "snapshots_expired": sum(len(plan.letting.snapshots) for plan in self.tables),
+            "raw_files_removed": sum(one.what == "raw_file" for one in self.removed),
+            "rows_removed": sum(one.rows or 0 for one in self.removed),
+            "releases_removed": sum(one.what == "release" for one in self.removed),
             "files_waiting": sum(len(plan.unnamed) for plan in self.tables),
             "files_removed": sum(len(plan.removed) for plan in self.tables),
             "bytes_removed": sum(sum(plan.removed.values()) for plan in self.tables),
@@ -77,6 +84,7 @@ class Maintainer:
             if self.run_id:
                 releases.finish_staged(self.ledger, self.lakehouse)
                 finish_rewrites(self.ledger, self.lakehouse)
+            done.removed += self._retire_releases(upkeep)
             for layer in (SILVER, GOLD):
                 names = self.lakehouse.names(layer)
                 done.tables += self._tidy(upkeep, layer, names, on_progress)
@@ -85,6 +93,7 @@ class Maintainer:
             for feed, of_feed in groupby(bronze, key=lambda name: name.partition("__")[0]):
                 try:
                     with exclusive(self.settings, self.ledger, f"feed-{feed}"):
+                        done.removed += self._retain(upkeep, self.registry.feeds.get(feed))
                         done.tables += self._tidy(upkeep, BRONZE, list(of_feed), on_progress)
                 except LakeBusy:
                     done.busy.append(feed)
@@ -96,6 +105,39 @@ class Maintainer:
         scratch = self.settings.scratch / (self.run_id or "plan")
         with closing(Upkeep(self.settings, self.ledger, self.lakehouse, scratch, self.now)) as upkeep:
             yield upkeep
+
+    def _retire_releases(self, upkeep: Upkeep) -> list[Removal]:
+        """Remove the releases that are too old; who reads one goes on until the delay has gone by."""
+        old = retention.old_releases(self.ledger, self.settings.release_days, self.now)
+        reason = f"ODH_RELEASE_DAYS={self.settings.release_days}"
+        removals = [Removal("release", reason, key=str(release_id)) for release_id in old]
+        if self.run_id:
+            retained.record_removals(self.ledger, self.run_id, removals)
+            retention.mark_releases(self.ledger, old, self.now)
+            retention.drop_pins(self.ledger, self.now - upkeep.delay)
+        upkeep.removed_releases |= frozenset(old)
+        return removals
+
+    def _retain(self, upkeep: Upkeep, feed: Feed | None) -> list[Removal]:
+        """Remove what a feed's retention lets go of; the feed's lock is held."""
+        old = retention.old_versions(self.ledger, feed, self.now.date()) if feed else []
+        if not feed or not old:
+            return []
+        raw, known = raw_store(self.settings), retention.known_versions(self.ledger, feed.feed)
+        files = retention.old_raw_files(raw, known, old)
+        tables = retention.tables_that_forget(feed, bronze_tables_of(self.ledger, feed.feed))
+        condition = retention.rows_condition(old)
+        removals = [retention.raw_removal(one) for one in files]
+        removals += [one for name in tables for one in upkeep.rows_of(name, condition, feed)]
+        if self.run_id:
+            retained.record_removals(self.ledger, self.run_id, removals)
+            retention.mark_versions(self.ledger, tables, old)
+            for name in {one.table_name for one in removals if one.table_name}:
+                upkeep.remove_rows(BRONZE, name, condition)
+            retention.mark_raw(self.ledger, old, (one.raw_key for one in files))
+            for one in files:
+                raw.delete(str(one.raw_key))
+        return removals
 
     def _tidy(self, upkeep: Upkeep, layer: str, names: list[str], on_progress: OnProgress) -> Iterator[TablePlan]:
         for number, name in enumerate(names):
@@ -131,7 +173,9 @@ def tidy_table(
 
 def as_json(done: Maintenance) -> dict[str, Any]:
     """A maintenance for machines: totals, and every table's plan."""
-    return {"totals": done.totals(), "busy": done.busy, "tables": [_plan_as_json(plan) for plan in done.tables]}
+    removed = [{name: value for name, value in asdict(one).items() if value is not None} for one in done.removed]
+    tables = [_plan_as_json(plan) for plan in done.tables]
+    return {"totals": done.totals(), "busy": done.busy, "removed": removed, "tables": tables}
 
 
 def _plan_as_json(plan: TablePlan) -> dict[str, Any]:

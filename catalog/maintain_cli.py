@@ -87,7 +87,12 @@ def print_maintenance(done: Maintenance, *, is_dry: bool) -> None:
     ]
     if rows:
         print_table(columns, rows, title="To be done" if is_dry else "Done")
-    else:
+    elif not done.removed:
         console.print("Nothing to do: every table is in order.")
+    if done.removed:
+        kinds = [
+            (one.what, one.table_name or one.key, one.extraction_date, one.rows, one.reason) for one in done.removed
+        ]
+        print_table(("what", "where", "extraction_date", "rows", "why"), kinds, title="Beyond retention")
     for feed in done.busy:
         console.print(f"{feed} is being synced; its bronze tables are left for the next time.", markup=False)

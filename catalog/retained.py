@@ -13,6 +13,7 @@ from catalog.clock import utc_now
 from catalog.ledger import Ledger
 
 LIVE = ("staged", "published")
+_ONCE = ("what", "layer", "table_name", "key", "feed", "resource_id", "extraction_date", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,12 @@ class Pins:
     by_release: Mapping[int, int]  # releases readers may ask for, and those a crash left staged
     leaving: frozenset[int]  # of releases removed a short while ago
     locations: frozenset[str]  # metadata files they are read by
+
+    def without(self, releases: frozenset[int], *, are_leaving: bool) -> Pins:
+        """The same once some releases are removed, whose snapshots may stay a while for those who read them."""
+        gone = {snapshot for release, snapshot in self.by_release.items() if release in releases}
+        live = {release: snapshot for release, snapshot in self.by_release.items() if release not in releases}
+        return Pins(live, self.leaving | gone if are_leaving else self.leaving, self.locations)
 
     @property
     def snapshots(self) -> frozenset[int]:
@@ -105,15 +112,15 @@ def open_rewrites(ledger: Ledger) -> list[tuple[str, str]]:
 
 
 def record_removals(ledger: Ledger, run_id: str, removals: Iterable[Removal]) -> None:
-    """Write what was removed into the audit table."""
+    """Write what is removed into the audit table; what a run killed before told already is not told again."""
     now = utc_now()
-    rows = [
-        {"run_id": run_id, "removed_at": now, **{name: getattr(one, name) for name in Removal.__slots__}}
-        for one in removals
-    ]
-    if rows:
-        with ledger.begin() as connection:
-            connection.execute(schema.removals.insert(), rows)
+    with ledger.begin() as connection:
+        for one in removals:
+            facts = {name: getattr(one, name) for name in Removal.__slots__}
+            same = (schema.removals.c[name].is_not_distinct_from(facts[name]) for name in _ONCE)
+            known = connection.scalar(sa.select(sa.exists().where(*same)))
+            if not known or one.what == "files":
+                connection.execute(schema.removals.insert().values(run_id=run_id, removed_at=now, **facts))
 
 
 def seen_unnamed(ledger: Ledger) -> dict[str, datetime]:

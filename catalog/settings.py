@@ -52,6 +52,9 @@ class Settings(BaseSettings):
         None, min_length=16, max_length=64, description="secret of the hashes that stand for personal data; keep it"
     )
     serve_restricted: bool = Field(False, description="let the gateway serve raw tables of restricted feeds")
+    release_days: int | None = Field(
+        None, ge=1, description="days a release stays readable; the current one always does; default for ever"
+    )
     file_delay_days: float = Field(
         3.0, ge=0, description="how long odh maintain leaves a file that nothing names any more to those who read it"
     )

@@ -19,7 +19,8 @@ import structlog
 
 from catalog import retained
 from catalog.compaction import SmallFiles, find_small_files, write_together
-from catalog.iceberg import SAME_AS, STAGING, Lakehouse, Pin, content_id, field_ids
+from catalog.feed import Feed
+from catalog.iceberg import BRONZE, SAME_AS, STAGING, Lakehouse, Pin, content_id, field_ids
 from catalog.iceberg_files import MANIFESTS_KEPT, bare_path, data_files, swap_files
 from catalog.iceberg_upkeep import (
     Letting,
@@ -31,8 +32,9 @@ from catalog.iceberg_upkeep import (
     snapshot_ids,
 )
 from catalog.ledger import Ledger
-from catalog.retained import Pins
-from catalog.session import open_duckdb
+from catalog.retained import Pins, Removal
+from catalog.row_removal import remove_rows
+from catalog.session import open_duckdb, table_function
 from catalog.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ class Upkeep:
         table = self.lakehouse.table(layer, name)
         head = table.current_snapshot()
         pins = retained.pins_of(self.ledger, layer, name, self.now - self.delay)
+        pins = pins.without(self.removed_releases, are_leaving=bool(self.delay))
         files = data_files(table) if head else []
         may_rewrite = head is not None and has_present_schema(table)
         groups = tuple(find_small_files(files)) if may_rewrite else ()
@@ -157,7 +160,26 @@ class Upkeep:
         due = {path: size for path, size in unnamed.items() if self.seen.get(path, self.now) + self.delay <= self.now}
         return {path: size for path, size in unnamed.items() if path not in self.seen and path not in due}, due
 
+    def rows_of(self, name: str, condition: str, feed: Feed) -> list[Removal]:
+        """The rows of a bronze table that meet a condition, counted by resource and extraction, for the audit."""
+        pin = self.lakehouse.pin(BRONZE, name)
+        if pin is None or pin.snapshot_id is None:
+            return []
+        by = "_resource_id, _extraction_date"
+        rows = f"from {table_function(pin)} where {condition}"
+        counted = f"select {by}, count(*) {rows} group by {by} order by {by}"
+        reason = f"retention of the feed {feed.feed}"
+        return [
+            Removal("bronze_rows", reason, BRONZE, name, None, feed.feed, resource_id, day, rows)
+            for resource_id, day, rows in self.connection.execute(counted).fetchall()
+        ]
+
     # Doing
+
+    def remove_rows(self, layer: str, name: str, condition: str) -> int:
+        """Remove rows from a table's present snapshot, and count them."""
+        table = self.lakehouse.table(layer, name)
+        return remove_rows(self.connection, self.lakehouse, table, condition, self.scratch, {})
 
     def carry_out(self, plan: TablePlan) -> None:
         """Do what a plan says; the table's lock is held since it was made."""
