@@ -32,7 +32,8 @@ demo: setup ## The whole road on invented data, with no internet: portal, raw, b
 
 .PHONY: test
 test: setup ## Unit, contract and integration tests that need no service
-	$(BIN)/pytest -m "not services" -n 2 --dist loadfile -rs
+	@# in the order of the folders: the long modules have few tests, and xdist would leave them to the end
+	$(BIN)/pytest -m "not services" -n 2 --dist loadfile --no-loadscope-reorder -rs
 
 .PHONY: test-integration
 test-integration: setup ## The road on a real PostgreSQL and a real S3 server (installs Debian packages when root)
