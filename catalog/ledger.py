@@ -24,8 +24,18 @@ from catalog.errors import PermanentError
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0003"
-OPS_TABLES = ("runs", "extractions", "loads", "rejects", "quality_results", "schema_changes", "releases", "removals")
+HEAD = "0004"
+OPS_TABLES = (
+    "runs",
+    "extractions",
+    "loads",
+    "rejects",
+    "quality_results",
+    "schema_changes",
+    "releases",
+    "snapshots",
+    "removals",
+)
 Row = Mapping[str, Any]
 
 
