@@ -15,30 +15,28 @@ from datetime import date
 from functools import partial
 
 import duckdb
-import pyarrow as pa
 import structlog
 
-from catalog import releases
+from catalog import releases, write_back
 from catalog.conformity import check_schemas
 from catalog.dbt import Dbt, DbtRun, Model
 from catalog.errors import BuildFailed, InvalidContract
 from catalog.feed import Feed
 from catalog.generated import GeneratedSilver
-from catalog.iceberg import BRONZE, LAYERS, Lakehouse, Pin, field_ids
-from catalog.inputs import hash_folder, hash_project, pin_inputs
+from catalog.iceberg import LAYERS, Lakehouse
+from catalog.inputs import hash_folder, hash_project, pin_inputs, show_bronze
 from catalog.ledger import Ledger
-from catalog.loads import emptied_resources
 from catalog.locks import exclusive
-from catalog.names import quote_identifier, quote_literal
-from catalog.personal_data import masked_rows, masking_mark, put_masked
+from catalog.names import quote_identifier, relation_of
+from catalog.personal_data import masking_mark
 from catalog.quality.evidence import Evidence
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
 from catalog.session import create_view, prepare_connection, scan_sql
 from catalog.settings import Settings
-from catalog.storable import copy_to_parquet, storable_select
 from catalog.table_keys import note_keys
 from catalog.upkeep import finish_rewrites
+from catalog.versions import have_history
 
 log = structlog.get_logger()
 OnProgress = Callable[[str, int, int], None]  # domain, steps done, steps in all
@@ -82,7 +80,7 @@ class Builder:
         self.settings, self.registry, self.ledger, self.lakehouse = settings, registry, ledger, lakehouse
         self.run_id = run_id
         self.silver = GeneratedSilver(settings, ledger, lakehouse)
-        self.evidence = Evidence(settings, registry, ledger, run_id)
+        self.evidence = Evidence(settings, ledger, run_id)
         self.rejected: dict[str, int] = {}  # values that do not fit, by domain
         self.workspace = settings.lake.resolve() / "build" / run_id
         # dbt parses everything again when its database's path changes, so the path is a link that stays the same
@@ -90,6 +88,10 @@ class Builder:
 
     def build(self, feeds: Iterable[Feed], extraction_date: date, on_progress: OnProgress) -> BuildResult:
         """Build, test and release the domains of some feeds; one build at a time on a lake.
+
+        Args:
+            extraction_date: the day the release is of: it holds what extractions up to then tell. A day before the
+                current release's gets a release of its own, which readers find by ``as_of``.
 
         Raises:
             LakeBusy: another build is on.
@@ -100,10 +102,12 @@ class Builder:
             for release_id in releases.finish_staged(self.ledger, self.lakehouse):
                 log.info("release_finished", release_id=release_id)
             finish_rewrites(self.ledger, self.lakehouse)
-            self.released = releases.current_release(self.ledger)
+            self.released = releases.current_release(self.ledger, extraction_date)
+            newest = releases.current_release(self.ledger)
+            self.is_past = newest is not None and newest.extraction_date > extraction_date
             self.project = hash_project(self.settings)
             feeds_read = [feed for domain in self._with_upstream(wanted) for feed in self.registry.domains()[domain]]
-            self.inputs = pin_inputs(self.settings, self.ledger, self.lakehouse, feeds_read)
+            self.inputs = pin_inputs(self.settings, self.ledger, self.lakehouse, feeds_read, extraction_date)
             fingerprints = self._fingerprints(wanted)
             known = self.released.fingerprints if self.released else {}
             stale = [domain for domain in wanted if known.get(domain) != fingerprints[domain]]
@@ -139,7 +143,7 @@ class Builder:
         for domain in domains:
             feeds = self.registry.domains()[domain]
             before = self._upstream(domain)
-            needed = [feed.feed for feed in feeds if not feed.optional]
+            needed = [] if self.is_past else [feed.feed for feed in feeds if not feed.optional]
             missing = [reason for name in needed for reason in self.ledger.resources_never_loaded(name)]
             absent = sorted(name for name in before - set(known) if name in held or name not in domains)
             unpinned = [self.inputs.held[feed.feed] for feed in feeds if feed.feed in self.inputs.held]
@@ -178,8 +182,7 @@ class Builder:
                     self.evidence.look_at_tests(connection, domain, runs[domain])
                     try:
                         staged = [self._stage(connection, domain, model) for model in runs[domain].models]
-                        feeds = self.registry.domains()[domain]
-                        self.rejected[domain] = sum(self.silver.record_rejects(connection, feed) for feed in feeds)
+                        self._record_rejects(connection, domain)
                         note_keys(self.lakehouse, runs[domain].models)
                         tables[domain] = staged
                         changed = [table for table in staged if not self._is_released(table)]
@@ -190,6 +193,12 @@ class Builder:
                         failed.add(domain)
             waiting = [d for d in waiting if not runs[d].errors and d not in tables]
         return runs, tables
+
+    def _record_rejects(self, connection: duckdb.DuckDBPyConnection, domain: str) -> None:
+        """Replace what is known of values and rows that do not fit; what a day gone by told stays as it was."""
+        for feed in () if self.is_past else self.registry.domains()[domain]:
+            self.silver.record_key_rejects(connection, feed)
+            self.rejected[domain] = self.rejected.get(domain, 0) + self.silver.record_rejects(connection, feed)
 
     def _run_dbt(self, domains: Sequence[str], on_progress: OnProgress) -> dict[str, DbtRun]:
         """Build and test domains in the private file, those that do not read each other in one go.
@@ -246,17 +255,14 @@ class Builder:
 
     def _stage(self, connection: duckdb.DuckDBPyConnection, domain: str, model: Model) -> ReleasedTable:
         """Write one model on its table's staging branch, unless the current release has the same content."""
-        relation = f"{quote_identifier(model.layer)}.{quote_identifier(model.name)}"
-        select = storable_select(connection, relation)
-        content = connection.execute(f"{select} limit 0").to_arrow_table().schema
-        rows, content_hash = _hash_content(connection, relation, content)
+        rows, content_hash = write_back.content_of(connection, relation_of(model.layer, model.name))
         previous = self.released.table(model.layer, model.name) if self.released else None
         if previous and previous.content_hash == content_hash:
             return ReleasedTable(previous.pin, domain, rows, content_hash)
-        table = self.lakehouse.stage_table(model.layer, model.name, content, model.columns, model.description)
-        file = self.workspace / f"{model.layer}-{model.name}.parquet"
-        copy_to_parquet(connection, select, field_ids(table), file)
-        pin = self.lakehouse.replace_on_staging(table, [file], {"odh.run_id": self.run_id})
+        base, told = previous.pin if previous else None, (model.columns, model.description)
+        summary = {"odh.run_id": self.run_id}
+        place = (model.layer, model.name)
+        pin = write_back.stage_table(connection, self.lakehouse, place, told, base, self.workspace, summary)
         return ReleasedTable(pin, domain, rows, content_hash)
 
     def _is_released(self, table: ReleasedTable) -> bool:
@@ -276,12 +282,14 @@ class Builder:
         made = {(table.pin.layer, table.pin.name) for tables in built.values() for table in tables}
         kept = [t for t in old.tables if t.domain not in built and (t.pin.layer, t.pin.name) not in made] if old else []
         marks = {**(old.fingerprints if old else {}), **{domain: fingerprints[domain] for domain in built}}
-        day = max(extraction_date, old.extraction_date) if old else extraction_date
         tables = [*kept, *(table for tables in built.values() for table in tables)]
         if old and {table.pin for table in tables} == {table.pin for table in old.tables}:
             releases.remember_fingerprints(self.ledger, old, marks)  # other code or inputs, the same content
             return None
-        release = releases.stage(self.ledger, self.run_id, day, tables, marks)
+        read = {feed.feed for domain in built for feed in self.registry.domains()[domain]}
+        inputs = [one for one in (old.inputs if old else ()) if one.name.partition("__")[0] not in read]
+        inputs += [pin for feed in sorted(read) for pin in self.inputs.pins[feed].values()]
+        release = releases.stage(self.ledger, self.run_id, extraction_date, tables, marks, inputs)
         releases.publish(self.ledger, self.lakehouse, release)
         return release.release_id
 
@@ -327,12 +335,11 @@ class Builder:
             for feed in self.registry.domains()[domain]:
                 pins = self.inputs.pins.get(feed.feed, {})
                 parts += [f"{name} {pins[name].content_id}" for name in sorted(pins)]
-                parts += [
-                    feed.bad_values,
-                    feed.drift,
-                    masking_mark(self.settings, feed),
-                    hash_folder(self.settings.contracts / feed.feed),
-                ]
+                parts += [repr(one) for one in self.inputs.versions.get(feed.feed, ())]
+                parts += [f"{name} {table.mode} {table.keys}" for name, table in feed.bronze_names().items()]
+                parts += [feed.bad_values, feed.drift, f"{feed.history}"]
+                parts.append(masking_mark(self.settings, feed))
+                parts.append(hash_folder(self.settings.contracts / feed.feed))
             parts += [found[name] for name in sorted(self._upstream(domain))]
             made = hashlib.sha256("\n".join(parts).encode()).hexdigest()
             found[domain] = made if built is None or domain in built else known.get(domain, "")
@@ -361,28 +368,20 @@ class Builder:
                 on_progress(f"{domain}: reading what its columns are", number, len(stale))
                 try:
                     for feed in self.registry.domains()[domain]:
-                        pins = self.inputs.pins[feed.feed]
-                        for name, pin in pins.items():
-                            self._show_bronze(connection, feed, name, pin)
-                        self.silver.refresh(connection, feed, pins)
-                        check_schemas(connection, self.settings, self.ledger, self.lakehouse, feed.feed, pins)
+                        self._show_feed(connection, feed)
                 except (BuildFailed, InvalidContract, duckdb.Error) as error:
                     stopped.append(DomainResult(domain, "failed", str(error)))
                     self._serve_released(connection, domain, [])
         return stopped
 
-    def _show_bronze(self, connection: duckdb.DuckDBPyConnection, feed: Feed, name: str, pin: Pin) -> None:
-        """Make a view of a bronze table, or a copy with its personal data masked."""
-        masked = masked_rows(self.settings, feed, name, self.lakehouse.headers(pin), scan_sql(pin))
-        if masked is None:
-            create_view(connection, BRONZE, name, self._current_sql(name, scan_sql(pin)))
-        else:
-            put_masked(connection, BRONZE, name, self._current_sql(name, masked))
-
-    def _current_sql(self, name: str, rows: str) -> str:
-        """Rows of a bronze table, but for those of a resource whose newest extraction has none: no row says so."""
-        emptied = ", ".join(quote_literal(resource_id) for resource_id in emptied_resources(self.ledger, name))
-        return f"select * from ({rows}) where _resource_id not in ({emptied})" if emptied else rows
+    def _show_feed(self, connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
+        """Show a feed's bronze, and make ready what silver is generated from it."""
+        show_bronze(connection, self.settings, self.lakehouse, self.inputs, feed)
+        pins, replaced = self.inputs.pins[feed.feed], have_history(self.inputs.versions[feed.feed])
+        self.silver.check_keys(connection, feed)
+        self.silver.refresh(connection, feed, pins, replaced, is_past=self.is_past)
+        if not self.is_past:
+            check_schemas(connection, self.settings, self.ledger, self.lakehouse, feed.feed, pins)
 
     def _serve_released(self, connection: duckdb.DuckDBPyConnection, domain: str, built: Iterable[Model]) -> None:
         """Put the current release's tables of a domain in the place of what was built."""
@@ -390,7 +389,7 @@ class Builder:
         present = {(schema, name): kind for schema, name, kind in connection.execute(kinds).fetchall()}
         for model in built:
             if kind := present.get((model.layer, model.name)):
-                relation = f"{quote_identifier(model.layer)}.{quote_identifier(model.name)}"
+                relation = relation_of(model.layer, model.name)
                 connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} {relation}")
         for table in self.released.tables if self.released else ():
             if table.domain == domain:
@@ -400,13 +399,3 @@ class Builder:
 def _reason(run: DbtRun) -> str | None:
     more = f"; and {len(run.errors) - 3} more" if len(run.errors) > 3 else ""
     return "; ".join(run.errors[:3]) + more or None
-
-
-def _hash_content(connection: duckdb.DuckDBPyConnection, relation: str, schema: pa.Schema) -> tuple[int, str]:
-    """Row count and an order-free hash of a table's columns and rows."""
-    # the alias is no column's name: hash() would take that column alone
-    hashes = "sum(hash(_odh_row)::hugeint)::varchar, bit_xor(hash(_odh_row))::varchar"
-    query = f"select count(*), {hashes} from {relation} as _odh_row"
-    rows, total, mixed = connection.execute(query).fetchone() or (0, None, None)
-    text = f"{schema.to_string(show_field_metadata=False)}|{rows}|{total}|{mixed}"
-    return int(rows), hashlib.sha256(text.encode()).hexdigest()

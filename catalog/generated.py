@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -12,16 +12,18 @@ from catalog.conformity import declared_columns
 from catalog.contracts.adopt import handwritten_models
 from catalog.contracts.contract import Contract, Profile
 from catalog.contracts.decide import Proposal, TypeChange, decide_columns
-from catalog.contracts.models import current_rows, prune_models, rejects_select, write_models
+from catalog.contracts.models import prune_models, rejects_select, write_models
 from catalog.contracts.store import check_columns, read_contracts, write_contract
-from catalog.errors import BuildFailed
-from catalog.feed import Drift, Feed
+from catalog.errors import BuildFailed, UnknownName
+from catalog.feed import Drift, Feed, Mode
 from catalog.iceberg import BRONZE, LINEAGE, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.loads import sources_of
 from catalog.names import quote_identifier
 from catalog.personal_data import masking_mark
+from catalog.row_choice import current_rows, key_rejects
 from catalog.settings import Settings
+from catalog.versions import REPLACED_ON
 
 HELD_ROWS = 1_000_000  # a table up to this size is copied once instead of being planned from Iceberg for every question
 STAGES = ("type", "schema")  # texts that do not read; values that read and break a rule somebody wrote
@@ -35,11 +37,21 @@ class GeneratedSilver:
         self.handwritten = handwritten_models(settings)
         self.contracts: dict[str, list[Contract]] = {}  # by feed
 
-    def refresh(self, connection: duckdb.DuckDBPyConnection, feed: Feed, pins: Mapping[str, Pin]) -> None:
+    def refresh(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        feed: Feed,
+        pins: Mapping[str, Pin],
+        replaced: Container[str] = (),
+        *,
+        is_past: bool = False,
+    ) -> None:
         """Hold the contracts of a feed's tables against their rows, and write its models.
 
         Args:
             connection: to a database whose schema ``bronze`` shows the tables as they are pinned.
+            replaced: tables in which some version was replaced: their history is a model too.
+            is_past: the rows are those of a day gone by: what is known of the columns since then stays.
 
         Raises:
             BuildFailed: a type no longer fits, and the feed says that this stops it.
@@ -54,13 +66,15 @@ class GeneratedSilver:
             columns = connection.sql(f"from {_bronze(name)} limit 0").columns
             if contract:
                 check_columns(self.settings, contract, columns)
-            is_known = contract is not None and contract.profile.snapshot == self._seen(feed, pin)
-            if contract is None or not is_known or _lacks(contract, columns):
+            is_held = contract and (is_past or (self._is_held(contract, pin, feed) and not _lacks(contract, columns)))
+            if contract is None or not is_held:
                 contract = self._hold_against_rows(connection, feed, name, pin, contract)
-            contract = contract.model_copy(update={"domain": feed.domain, "bad_values": feed.bad_values})
+            contract = contract.model_copy(update=_as_declared(feed, name))
             write_contract(self.settings, contract)
             contracts.append(contract)
-        write_models(self.settings, feed, contracts)
+        models = {contract.model for contract in contracts}
+        past = [one.table for one in contracts if one.table in replaced and one.history_model not in models]
+        write_models(self.settings, feed, contracts, past if feed.history else ())
         self.contracts[feed.feed] = contracts
 
     def give_way(self, feeds: Mapping[str, Feed]) -> None:
@@ -80,13 +94,36 @@ class GeneratedSilver:
         written = 0
         for contract in self.contracts.get(feed.feed, ()):
             found = connection.execute(rejects_select(contract, _bronze(contract.table), STAGES))
-            written += self.ledger.replace_rejects(contract.model, STAGES, _as_rejects(found, contract))
+            written += self.ledger.replace_rejects(contract.model, STAGES, _as_rejects(found, feed, contract.model))
+        return written
+
+    def check_keys(self, connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
+        """See that the keys a feed declares are columns of its tables.
+
+        Raises:
+            BuildFailed: naming the key and the nearest column.
+        """
+        for name, table in feed.bronze_names().items():
+            columns = connection.sql(f"from {_bronze(name)} limit 0").columns
+            for key in table.keys:
+                if key not in columns:
+                    unknown = UnknownName("column", key, [one for one in columns if not one.startswith("_")])
+                    raise BuildFailed(f"{name}: keys: {unknown} Correct 'keys' in the feed.")
+
+    def record_key_rejects(self, connection: duckdb.DuckDBPyConnection, feed: Feed) -> int:
+        """Keep every row that another of the same key takes the place of, in the ledger, and count them."""
+        written = 0
+        for name, table in feed.bronze_names().items():
+            if table.keys:
+                found = connection.execute(key_rejects(_bronze(name), table.mode, table.keys))
+                written += self.ledger.replace_rejects(f"stg_{name}", ["key"], _as_rejects(found, feed, f"stg_{name}"))
         return written
 
     def _hold_against_rows(
         self, connection: duckdb.DuckDBPyConnection, feed: Feed, name: str, pin: Pin, known: Contract | None
     ) -> Contract:
-        rows = f"({current_rows(_bronze(name))}) as current_rows"
+        declared = _as_declared(feed, name)
+        rows = f"({current_rows(_bronze(name), declared['mode'], declared['keys'])}) as current_rows"
         if self.lakehouse.totals(pin)["rows"] <= HELD_ROWS:
             connection.execute(f"create or replace temp table odh_rows as from {rows}")
             rows = "odh_rows"
@@ -108,13 +145,18 @@ class GeneratedSilver:
         connection.execute("drop table if exists odh_rows")
         return Contract(
             feed=feed.feed,
-            domain=feed.domain,
             table=name,
             description=known.description if known else self._description(feed, name),
-            bad_values=feed.bad_values,
+            **declared,
             columns=proposal.columns,
             profile=Profile(snapshot=self._seen(feed, pin), rows=proposal.rows, failing=proposal.failing),
         )
+
+    def _is_held(self, contract: Contract, pin: Pin, feed: Feed) -> bool:
+        """Whether a contract was held against the rows of this snapshot that the feed says are current."""
+        declared = _as_declared(feed, contract.table)
+        is_same = (contract.mode, contract.keys) == (declared["mode"], declared["keys"])
+        return is_same and contract.profile.snapshot == self._seen(feed, pin)
 
     def _seen(self, feed: Feed, pin: Pin) -> str:
         """What a contract was held against: rows, and how their personal data is masked."""
@@ -155,17 +197,29 @@ class GeneratedSilver:
 
     def _blame(self, connection: duckdb.DuckDBPyConnection, rows: str, known: Contract, change: TypeChange) -> Any:
         """The extraction that brought most of the values that no longer fit."""
-        one = known.model_copy(update={"columns": [c for c in known.columns if c.name == change.column]})
-        failing = rejects_select(one, rows)
+        mine = {"columns": [c for c in known.columns if c.name == change.column], "mode": Mode.OVERWRITE, "keys": []}
+        chosen = f"(select *, null::date as {REPLACED_ON} from {rows})"
+        failing = rejects_select(known.model_copy(update=mine), chosen)
         source = "_resource_id, _extraction_date, _source_member"
         most = f"select {source} from ({failing}) as failing group by all order by count(*) desc, {source} limit 1"
         newest = f"select {source} from {rows} order by _extraction_date desc, {source} limit 1"
         return connection.execute(most).fetchone() or connection.execute(newest).fetchone()
 
 
+def _as_declared(feed: Feed, table: str) -> dict[str, Any]:
+    """What the feed, not the rows, says of a table in silver."""
+    declared = feed.bronze_names().get(table)
+    return {
+        "domain": feed.domain,
+        "bad_values": feed.bad_values,
+        "mode": declared.mode if declared else Mode.OVERWRITE,
+        "keys": declared.keys if declared else [],
+    }
+
+
 def _lacks(contract: Contract, columns: Sequence[str]) -> bool:
     """Whether somebody took a column out of a contract: silver has every column."""
-    return any(contract.column(column) is None for column in columns if column not in LINEAGE)
+    return any(contract.column(column) is None for column in columns if column not in (*LINEAGE, REPLACED_ON))
 
 
 def _declared_changes(known: Contract, proposal: Proposal) -> Iterator[TypeChange]:
@@ -176,13 +230,13 @@ def _declared_changes(known: Contract, proposal: Proposal) -> Iterator[TypeChang
             yield TypeChange(column.name, before.type, column.type, "Its Table Schema says so.")
 
 
-def _as_rejects(found: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[dict[str, Any]]:
+def _as_rejects(found: duckdb.DuckDBPyConnection, feed: Feed, table: str) -> Iterator[dict[str, Any]]:
     names = [column[0].removeprefix("_") for column in found.description or []]
     while batch := found.fetchmany(10_000):
         for row in batch:
             reject = dict(zip(names, row, strict=True))
             reject["source_member"] = reject["source_member"] or ""
-            yield {**reject, "feed": contract.feed, "table_name": contract.model}
+            yield {**reject, "feed": feed.feed, "table_name": table}
 
 
 def _bronze(table: str) -> str:

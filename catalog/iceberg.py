@@ -18,10 +18,11 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
-from pyiceberg.expressions import AlwaysTrue, And, EqualTo
+from pyiceberg.expressions import And, EqualTo
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.update import AssertTableUUID, SetCurrentSchemaUpdate
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import (
     DateType,
@@ -132,11 +133,6 @@ class Lakehouse:
         docs = {field.name: field.doc for field in _schema_at(table, pin).fields if field.doc}
         return table.properties.get(COMMENT_PROPERTY), docs
 
-    def arrow_columns(self, pin: Pin) -> pa.Schema:
-        """The columns of a table at a snapshot."""
-        columns: pa.Schema = _schema_at(self.table(pin.layer, pin.name), pin).as_arrow()
-        return pa.schema([field.remove_metadata() for field in columns])
-
     # Bronze
 
     def ensure_bronze(self, name: str, columns: Mapping[str, str]) -> Table:
@@ -212,9 +208,19 @@ class Lakehouse:
     # Silver and gold
 
     def stage_table(
-        self, layer: str, name: str, schema: pa.Schema, docs: Mapping[str, str], description: str = ""
+        self,
+        layer: str,
+        name: str,
+        schema: pa.Schema,
+        docs: Mapping[str, str],
+        description: str = "",
+        base: int | None = None,
     ) -> Table:
-        """Make or evolve a table so that it has exactly this schema, with an empty staging branch to write on."""
+        """Make or evolve a table so that it has exactly this schema, with a staging branch to write on.
+
+        Args:
+            base: snapshot the branch begins with; ``main`` if none is given.
+        """
         try:
             table = self.catalog.load_table((layer, name))
         except NoSuchTableError:
@@ -231,34 +237,36 @@ class Lakehouse:
             if STAGING in table.metadata.refs:
                 refs.remove_branch(STAGING)
         with table.manage_snapshots() as refs:
-            refs.create_branch(main.snapshot_id if main else -1, STAGING)
+            refs.create_branch(base or (main.snapshot_id if main else -1), STAGING)
         return table
 
-    def replace_on_staging(self, table: Table, files: Sequence[Path], summary: Mapping[str, str]) -> Pin:
-        """Replace the whole content of the staging branch by finished parquet files, in one commit."""
-        places = [self.place_file(table, file, "release") for file in files]
-        staged = table.snapshot_by_name(STAGING)
-        is_empty = not (staged and staged.summary and int(staged.summary["total-data-files"] or 0))
-        with table.transaction() as transaction:
-            if not is_empty:
-                transaction.delete(AlwaysTrue(), branch=STAGING)
-            transaction.add_files(
-                places, snapshot_properties=dict(summary), check_duplicate_files=False, branch=STAGING
-            )
-        layer, name = table.name()
-        return Pin(layer, name, table.metadata_location, table.metadata.refs[STAGING].snapshot_id)
+    def publish(self, pin: Pin, tag: str, *, moves_main: bool = True) -> None:
+        """Tag a staged snapshot and make it ``main``; nothing to do where both is so already.
 
-    def publish(self, pin: Pin, tag: str) -> None:
-        """Make a staged snapshot ``main`` and tag it; nothing to do where ``main`` is there already."""
+        Args:
+            moves_main: false for a snapshot of a day gone by, which gets its tag only.
+        """
         table = self.table(pin.layer, pin.name)
         main = table.current_snapshot()
-        if pin.snapshot_id is None or (main and main.snapshot_id == pin.snapshot_id):
+        tagged = {ref.snapshot_id for ref in table.metadata.refs.values() if ref.snapshot_ref_type == "tag"}
+        is_main = main is not None and main.snapshot_id == pin.snapshot_id
+        if pin.snapshot_id is None or (is_main if moves_main else pin.snapshot_id in tagged):
             return
         with table.manage_snapshots() as refs:
-            refs.set_current_snapshot(snapshot_id=pin.snapshot_id)
-            refs.create_tag(pin.snapshot_id, tag)
+            if moves_main:
+                refs.set_current_snapshot(snapshot_id=pin.snapshot_id)
+            if pin.snapshot_id not in tagged:
+                refs.create_tag(pin.snapshot_id, tag)
             if STAGING in table.metadata.refs:
                 refs.remove_branch(STAGING)
+        self._show_schema_of_main(table)
+
+    def _show_schema_of_main(self, table: Table) -> None:
+        """Let a table's schema be that of ``main`` again, where an older snapshot was staged or became ``main``."""
+        main = table.current_snapshot()
+        if main and main.schema_id is not None and main.schema_id != table.metadata.current_schema_id:
+            unmoved = AssertTableUUID(uuid=table.metadata.table_uuid)
+            self.catalog.commit_table(table, (unmoved,), (SetCurrentSchemaUpdate(schema_id=main.schema_id),))
 
     def place_file(self, table: Table, file: Path, folder: str) -> str:
         """Move a file under the table's data, by a name never used before (DuckDB caches files by path)."""

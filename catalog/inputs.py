@@ -1,19 +1,28 @@
-"""What a build is made from: bronze tables pinned once, feed by feed, while no sync of that feed is at work."""
+"""What a build is made from: bronze tables pinned once, feed by feed, while no sync of that feed is at work.
+
+Builds, and analysts who run dbt by hand, see bronze as the views made here.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+
+import duckdb
 
 from catalog.errors import LakeBusy
 from catalog.feed import Feed
-from catalog.iceberg import Lakehouse, Pin
+from catalog.iceberg import BRONZE, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.loads import bronze_tables_of, has_unfinished_loads
 from catalog.locks import exclusive
+from catalog.personal_data import masked_rows, put_masked
+from catalog.session import create_view, scan_sql
 from catalog.settings import Settings
+from catalog.versions import Version, feed_versions, put_versions, versioned_select
 
 CODE = Path(__file__).parent
 
@@ -23,19 +32,24 @@ class Inputs:
     """Bronze as one build sees it; a feed stands in ``pins`` or in ``held``, with why it could not be pinned."""
 
     pins: Mapping[str, Mapping[str, Pin]] = field(default_factory=dict)  # feed → bronze table → pin
+    versions: Mapping[str, Sequence[Version]] = field(default_factory=dict)  # feed → what its tables hold, until when
     held: Mapping[str, str] = field(default_factory=dict)
 
     def hold_rows(self, feeds: Iterable[Feed]) -> bool:
-        """Whether any table of some feeds was ever written."""
-        return any(pin.snapshot_id for feed in feeds for pin in self.pins.get(feed.feed, {}).values())
+        """Whether any table of some feeds was ever loaded."""
+        return any(self.versions.get(feed.feed) for feed in feeds)
 
 
-def pin_inputs(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, feeds: Iterable[Feed]) -> Inputs:
+def pin_inputs(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, feeds: Iterable[Feed], until: date) -> Inputs:
     """Pin every bronze table of some feeds, each feed's tables as one finished sync left them.
 
     A sync commits table after table: pinned in between, a warehouse would join a new table to an old one.
+
+    Args:
+        until: extractions after this day are not looked at.
     """
     pins: dict[str, dict[str, Pin]] = {}
+    versions: dict[str, list[Version]] = {}
     held: dict[str, str] = {}
     for feed in feeds:
         try:
@@ -44,9 +58,24 @@ def pin_inputs(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, feeds: 
                     held[feed.feed] = f"the last sync of {feed.feed} did not end; run: odh sync {feed.feed}"
                     continue
                 pins[feed.feed] = _pin_feed(ledger, lakehouse, feed)
+                versions[feed.feed] = feed_versions(ledger, feed.feed, until)
         except LakeBusy:
             held[feed.feed] = f"{feed.feed} is being synced; build again when that has ended"
-    return Inputs(pins, held)
+    return Inputs(pins, versions, held)
+
+
+def show_bronze(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, lakehouse: Lakehouse, inputs: Inputs, feed: Feed
+) -> None:
+    """Make a view of each bronze table of a feed, or a copy with its personal data masked: its rows, and the day each
+    row's version was replaced.
+    """
+    put_versions(connection, inputs.versions[feed.feed])
+    for name, pin in inputs.pins[feed.feed].items():
+        rows = scan_sql(pin)
+        masked = masked_rows(settings, feed, name, lakehouse.headers(pin), rows)
+        show = create_view if masked is None else put_masked
+        show(connection, BRONZE, name, versioned_select(name, masked or rows))
 
 
 def _pin_feed(ledger: Ledger, lakehouse: Lakehouse, feed: Feed) -> dict[str, Pin]:

@@ -28,12 +28,12 @@ HEAD = "0004"
 OPS_TABLES = (
     "runs",
     "extractions",
+    "listings",
     "loads",
     "rejects",
     "quality_results",
     "schema_changes",
     "releases",
-    "snapshots",
     "removals",
 )
 Row = Mapping[str, Any]
@@ -105,6 +105,11 @@ class Ledger:
         """Insert or replace one resource's extraction."""
         with self.begin() as connection:
             _replace(connection, schema.extractions, values)
+
+    def record_listing(self, **values: Any) -> None:
+        """Note that a feed was looked at whole: what it no longer lists is gone."""
+        with self.begin() as connection:
+            _replace(connection, schema.listings, values)
 
     def forget_extraction(self, feed: str, extraction_date: date, resource_id: str) -> None:
         """Remove an extraction that stood for a failure since made good."""

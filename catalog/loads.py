@@ -33,17 +33,6 @@ def newest_facts(ledger: Ledger, table_name: str) -> list[tuple[str, date, dict[
     return [(row.resource_id, row.extraction_date, json.loads(row.facts or "{}")) for row in rows]
 
 
-def emptied_resources(ledger: Ledger, table_name: str) -> list[str]:
-    """Resources whose newest load of a table brought no row: those of the loads before are not current."""
-    c = schema.loads.c
-    mine = sa.and_(c.table_name == table_name, c.status == "loaded")
-    per_day = sa.select(c.resource_id, c.extraction_date, sa.func.sum(c.rows_loaded).label("rows")).where(mine)
-    days = per_day.group_by(c.resource_id, c.extraction_date).order_by(c.extraction_date)
-    with ledger.begin() as connection:
-        newest = {row.resource_id: row.rows for row in connection.execute(days)}
-    return [resource_id for resource_id, rows in newest.items() if not rows]
-
-
 def sources_of(ledger: Ledger, table_name: str) -> list[tuple[str, str]]:
     """Titles of the resources that filled a table, as last seen, each with the member of it that did."""
     c, e = schema.loads.c, schema.extractions.c

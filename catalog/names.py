@@ -45,6 +45,11 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def relation_of(schema: str, name: str) -> str:
+    """A table or view in SQL, by its schema and name."""
+    return f"{quote_identifier(schema)}.{quote_identifier(name)}"
+
+
 def quote_literal(text: str) -> str:
     """Quote one SQL string, for the few statements that take no bound values (LOAD, COPY, table functions)."""
     return "'" + text.replace("'", "''") + "'"

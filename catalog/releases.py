@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from catalog import schema
 from catalog.clock import utc_now
 from catalog.errors import UnknownName
-from catalog.iceberg import Lakehouse, Pin
+from catalog.iceberg import BRONZE, Lakehouse, Pin
 from catalog.ledger import Ledger
 
 
@@ -37,6 +37,7 @@ class Release:
     extraction_date: date
     tables: tuple[ReleasedTable, ...]
     fingerprints: Mapping[str, str]
+    inputs: tuple[Pin, ...] = ()  # the bronze tables it was made from; none for releases of before they were recorded
 
     def table(self, layer: str, name: str) -> ReleasedTable | None:
         """One table of the release, or None."""
@@ -44,13 +45,13 @@ class Release:
 
 
 def current_release(ledger: Ledger, as_of: date | None = None) -> Release | None:
-    """The newest published release, or the newest whose extraction date is not later than ``as_of``."""
+    """The release of the newest extraction date, or of the newest not later than ``as_of``; of one day the last."""
     r = schema.releases.c
     query = sa.select(schema.releases).where(r.status == "published")
     if as_of is not None:
         query = query.where(r.extraction_date <= as_of)
     with ledger.begin() as connection:
-        row = connection.execute(query.order_by(r.release_id.desc()).limit(1)).first()
+        row = connection.execute(query.order_by(r.extraction_date.desc(), r.release_id.desc()).limit(1)).first()
         return _load(connection, row) if row else None
 
 
@@ -86,7 +87,12 @@ def released_pins(ledger: Ledger, as_of: date | None = None) -> list[Pin]:
 
 
 def stage(
-    ledger: Ledger, run_id: str, extraction_date: date, tables: Sequence[ReleasedTable], fingerprints: Mapping[str, str]
+    ledger: Ledger,
+    run_id: str,
+    extraction_date: date,
+    tables: Sequence[ReleasedTable],
+    fingerprints: Mapping[str, str],
+    inputs: Sequence[Pin] = (),
 ) -> Release:
     """Record a release whose tables all stand on their staging branches."""
     with ledger.begin() as connection:
@@ -96,7 +102,10 @@ def stage(
         _write_fingerprints(connection, release_id, fingerprints)
         if tables:
             connection.execute(schema.release_tables.insert(), [_as_row(release_id, table) for table in tables])
-    return Release(release_id, extraction_date, tuple(tables), fingerprints)
+        if inputs:
+            connection.execute(schema.release_inputs.insert(), [_input_row(release_id, pin) for pin in inputs])
+    inputs = sorted(inputs, key=lambda pin: pin.name)
+    return Release(release_id, extraction_date, tuple(tables), fingerprints, tuple(inputs))
 
 
 def remember_fingerprints(ledger: Ledger, release: Release, fingerprints: Mapping[str, str]) -> None:
@@ -108,9 +117,14 @@ def remember_fingerprints(ledger: Ledger, release: Release, fingerprints: Mappin
 
 
 def publish(ledger: Ledger, lakehouse: Lakehouse, release: Release) -> None:
-    """Move every table's ``main`` and tag it, then make the release the one readers see. Safe to repeat."""
+    """Move every table's ``main`` and tag it, then make the release one that readers see. Safe to repeat.
+
+    ``main`` stays where it is for a release of a day before that of another.
+    """
+    newest = current_release(ledger)
+    moves_main = newest is None or newest.extraction_date <= release.extraction_date
     for table in release.tables:
-        lakehouse.publish(table.pin, f"release-{release.release_id}")
+        lakehouse.publish(table.pin, f"release-{release.release_id}", moves_main=moves_main)
     with ledger.begin() as connection:
         published = {"status": "published", "published_at": utc_now()}
         mine = schema.releases.c.release_id == release.release_id
@@ -130,7 +144,8 @@ def finish_staged(ledger: Ledger, lakehouse: Lakehouse) -> list[int]:
 
 def _load(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Release:
     release_id, extraction_date = row._mapping["release_id"], row._mapping["extraction_date"]
-    t, d = schema.release_tables, schema.release_domains
+    t, d, i = schema.release_tables, schema.release_domains, schema.release_inputs
+    inputs = connection.execute(sa.select(i).where(i.c.release_id == release_id).order_by(i.c.table_name))
     tables = connection.execute(sa.select(t).where(t.c.release_id == release_id).order_by(t.c.layer, t.c.table_name))
     domains = connection.execute(sa.select(d.c.domain, d.c.fingerprint).where(d.c.release_id == release_id))
     return Release(
@@ -146,6 +161,10 @@ def _load(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Release
             for found in tables.mappings()
         ),
         {str(domain): str(fingerprint) for domain, fingerprint in domains},
+        tuple(
+            Pin(BRONZE, found["table_name"], found["metadata_location"], found["snapshot_id"])
+            for found in inputs.mappings()
+        ),
     )
 
 
@@ -164,4 +183,13 @@ def _as_row(release_id: int, table: ReleasedTable) -> dict[str, object]:
         "snapshot_id": table.pin.snapshot_id,
         "rows": table.rows,
         "content_hash": table.content_hash,
+    }
+
+
+def _input_row(release_id: int, pin: Pin) -> dict[str, object]:
+    return {
+        "release_id": release_id,
+        "table_name": pin.name,
+        "metadata_location": pin.metadata_location,
+        "snapshot_id": pin.snapshot_id,
     }

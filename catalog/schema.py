@@ -77,6 +77,16 @@ extractions = sa.Table(
     sa.Column("finished_at", UtcDateTime),
 )
 
+listings = sa.Table(
+    "listings",  # the days a feed was looked at whole: each resource then listed has its extraction
+    metadata,
+    sa.Column("feed", Text, primary_key=True),
+    sa.Column("extraction_date", sa.Date, primary_key=True),
+    sa.Column("run_id", Text, nullable=False),
+    sa.Column("resources", sa.BigInteger, nullable=False),
+    sa.Column("listed_at", UtcDateTime, nullable=False),
+)
+
 loads = sa.Table(
     "loads",
     metadata,
@@ -109,7 +119,7 @@ rejects = sa.Table(
     sa.Column("source_file", Text, nullable=False),
     sa.Column("source_member", Text, nullable=False, default=""),
     sa.Column("source_line", sa.BigInteger, nullable=False),
-    sa.Column("stage", Text, nullable=False, server_default="decode"),  # decode, schema, type
+    sa.Column("stage", Text, nullable=False, server_default="decode"),  # decode, schema, type, key
     sa.Column("column_name", Text),  # the column whose value does not fit; null where the whole record does not
     sa.Column("raw_text", Text, nullable=False),
     sa.Column("reason", Text, nullable=False),
@@ -131,23 +141,6 @@ quality_results = sa.Table(
     sa.Column("message", Text),
     sa.Column("seconds", sa.Float),
     sa.Column("tested_at", UtcDateTime, nullable=False),
-)
-
-snapshots = sa.Table(
-    "snapshots",
-    metadata,
-    sa.Column("name", Text, primary_key=True),  # <series>@<as_of>
-    sa.Column("run_id", Text, primary_key=True),
-    sa.Column("table_name", Text, nullable=False),  # the gold table that holds it
-    sa.Column("model", Text, nullable=False),
-    sa.Column("as_of", sa.Date, nullable=False),
-    sa.Column("status", Text, nullable=False),  # published, refused
-    sa.Column("reason", Text),
-    sa.Column("source_release_id", sa.BigInteger),  # the release its rows are of
-    sa.Column("release_id", sa.BigInteger),  # the first release that has it
-    sa.Column("rows", sa.BigInteger),
-    sa.Column("content_hash", Text),
-    sa.Column("created_at", UtcDateTime, nullable=False),
 )
 
 schema_changes = sa.Table(
@@ -245,4 +238,13 @@ erasures = sa.Table(
     sa.Column("finished_at", UtcDateTime),
     sa.Column("report", Text),  # JSON: what was removed where, and what the scan afterwards found
     sa.UniqueConstraint("table_name", "columns", "key_hash"),
+)
+
+release_inputs = sa.Table(
+    "release_inputs",  # the bronze tables a release was made from
+    metadata,
+    sa.Column("release_id", sa.ForeignKey("releases.release_id"), primary_key=True),
+    sa.Column("table_name", Text, primary_key=True),
+    sa.Column("metadata_location", Text, nullable=False),
+    sa.Column("snapshot_id", sa.BigInteger),  # null for a table never written
 )

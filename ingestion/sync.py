@@ -97,7 +97,7 @@ class Syncer:
         return result
 
     def _extract(self, feed: Feed, day: date, result: FeedResult, on_progress: OnProgress) -> list[Manifest]:
-        found = self._find(feed, day, result)
+        found, is_whole = self._find(feed, day, result)
         if not found and feed.is_auto and not result.errors:
             result.note = "nothing to load yet: it has no resource, or leaves them all to other feeds"
         elif not found and not result.errors:
@@ -114,12 +114,18 @@ class Syncer:
                 if is_gone and feed.is_auto and not was_loaded(self.ledger, feed.feed, resource.id):
                     result.errors.remove(reason)  # nobody asked for this one, and nothing of it is missing
                     result.gone.append((resource.title, str(error)))
+        if found and is_whole:
+            listed = {"resources": len(found), "run_id": self.run_id, "listed_at": utc_now()}
+            self.ledger.record_listing(feed=feed.feed, extraction_date=day, **listed)
         on_progress(feed.feed, len(found), len(found))
         return manifests
 
-    def _find(self, feed: Feed, day: date, result: FeedResult) -> list[tuple[Dataset, Resource]]:
-        """Every resource the feed wants; of a search, a dataset that cannot be read ends no other."""
+    def _find(self, feed: Feed, day: date, result: FeedResult) -> tuple[list[tuple[Dataset, Resource]], bool]:
+        """Every resource the feed wants, and whether that is all: of a search, a dataset that cannot be read ends no
+        other.
+        """
         found: dict[str, tuple[Dataset, Resource]] = {}
+        is_whole = True
         for dataset in self._datasets(feed):
             stand_in = WHOLE_DATASET if feed.source.search is None else f"{WHOLE_DATASET} {dataset.id}"
             try:
@@ -129,11 +135,12 @@ class Syncer:
                     raise
                 is_gone = isinstance(error, ResourceGone)
                 self._fail(feed, day, stand_in, f"{dataset.title}: {error}", result, is_gone=is_gone)
+                is_whole = False
                 continue
             self.ledger.forget_extraction(feed.feed, day, stand_in)
             found.update({resource.id: (dataset, resource) for resource in wanted})
         self.ledger.forget_extraction(feed.feed, day, WHOLE_DATASET)
-        return list(found.values())
+        return list(found.values()), is_whole
 
     def _is_wanted(self, feed: Feed, dataset: Dataset, resource: Resource) -> bool:
         """Whether a feed takes a resource, and none of the feeds it leaves things to does."""

@@ -20,11 +20,13 @@ import pyarrow.parquet as pq
 import uvicorn
 
 from api.app import create_app
-from catalog import releases
+from catalog import releases, write_back
 from catalog.clock import utc_now
 from catalog.iceberg import LINEAGE, Lakehouse, arrow_schema
 from catalog.ledger import Ledger
+from catalog.names import quote_identifier
 from catalog.releases import ReleasedTable
+from catalog.session import open_duckdb
 from catalog.settings import Settings
 
 
@@ -60,9 +62,12 @@ class LakeWriter:
         return release.release_id
 
     def _stage(self, layer: str, name: str, content: pa.Table, docs: Mapping[str, str]) -> ReleasedTable:
-        table = self.lakehouse.stage_table(layer, name, content.schema, docs, f"What {name} holds.")
-        file = self._write(content.cast(arrow_schema(table, content.column_names)))
-        pin = self.lakehouse.replace_on_staging(table, [file], {})
+        with open_duckdb(self.settings) as connection:
+            connection.register("content", content)
+            relation = f"{layer}.{quote_identifier(name)}"
+            connection.execute(f"create schema {layer}; create table {relation} as from content")
+            told = (docs, f"What {name} holds.")
+            pin = write_back.stage_table(connection, self.lakehouse, (layer, name), told, None, self.folder, {})
         return ReleasedTable(pin, "domain", content.num_rows, uuid.uuid4().hex)
 
     def _write(self, content: pa.Table) -> Path:

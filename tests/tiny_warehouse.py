@@ -131,7 +131,8 @@ def write_project(folder: Path) -> None:
     """Write the dbt project."""
     for name in ("profiles.yml", "runner.py", "plugins", "macros/generate_schema_name.sql"):
         _copy(REAL / name, folder / name)
-    _copy(REAL / "macros/latest_extraction.sql", folder / "macros/latest_extraction.sql")
+    for name in ("current_rows.sql", "history_rows.sql", "invalid_columns.sql"):
+        _copy(REAL / "macros" / name, folder / "macros" / name)
     (folder / "dbt_project.yml").write_text(PROJECT, "utf-8")
     for name, text in MODELS.items():
         path = folder / "models" / name

@@ -13,7 +13,7 @@ from catalog.feed import Feed
 from catalog.names import quote_identifier
 
 LINEAGE = "_resource_id varchar, _extraction_date date, _source_file varchar, _source_member varchar"
-LINEAGE += ", _source_line bigint, _loaded_at timestamptz"
+LINEAGE += ", _source_line bigint, _loaded_at timestamptz, _replaced_on date"
 DAY = date(2024, 5, 1)
 
 
@@ -44,13 +44,19 @@ def put_rows(
     day: date = DAY,
     resource: str = "r1",
 ) -> str:
-    """Put rows of text into the bronze table of a contract, from line 2 on, and give its name in SQL."""
+    """Put one version of a resource into the bronze table of a contract, from line 2 on, and give its name in SQL.
+
+    Versions of before are replaced by it; one that comes late is replaced by the first after it.
+    """
     name = f"bronze.{quote_identifier(table.table)}"
     columns = ", ".join(f"{quote_identifier(column.name)} varchar" for column in table.columns)
     connection.execute("create schema if not exists bronze")
     connection.execute(f"create table if not exists {name} ({columns}, {LINEAGE})")
-    marks = ", ".join("?" * (len(table.columns) + 6))
+    marks = ", ".join("?" * (len(table.columns) + 7))
     for line, row in enumerate(rows, start=2):
-        lineage = (resource, day, f"{resource}.csv", None, line, datetime(2024, 5, 2, tzinfo=UTC))
+        lineage = (resource, day, f"{resource}.csv", None, line, datetime(2024, 5, 2, tzinfo=UTC), None)
         connection.execute(f"insert into {name} values ({marks})", [*row, *lineage])
+    later = f"select min(_extraction_date) from {name} as b where b._resource_id = a._resource_id"
+    later += " and b._extraction_date > a._extraction_date"
+    connection.execute(f"update {name} as a set _replaced_on = ({later})")
     return name

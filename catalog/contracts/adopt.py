@@ -6,7 +6,7 @@ from pathlib import Path
 
 from catalog.contracts.gtfs import references
 from catalog.contracts.model_docs import described_yaml
-from catalog.contracts.models import model_sql, write_models
+from catalog.contracts.models import history_sql, model_sql, tables_with_history, write_models
 from catalog.contracts.store import contract_path, read_contracts, replace_file
 from catalog.errors import UnknownName, UsageError
 from catalog.registry import Registry
@@ -39,12 +39,15 @@ def adopt(settings: Settings, registry: Registry, table: str) -> list[Path]:
     feed = registry.get(contract.feed)
     mine = [one for one in contracts.values() if one.feed == feed.feed]
     stem = settings.dbt_project / "models" / "silver" / contract.domain / contract.model
-    yaml = described_yaml(feed, [contract], references(mine))
-    files = {stem.with_suffix(".yml"): yaml, stem.with_suffix(".sql"): model_sql(contract)}
-    _write(files)
+    past = tables_with_history(settings, feed)
+    own = [contract] if contract.table in past else []
+    files = {stem.with_suffix(".yml"): described_yaml(feed, [contract], references(mine), own)}
+    files.update({stem.with_name(f"{one.history_model}.sql"): history_sql(one) for one in own})
+    _write({**files, stem.with_suffix(".sql"): model_sql(contract)})
     contract_path(settings, contract).unlink(missing_ok=True)
-    write_models(settings, feed, [one for one in mine if one is not contract and one.model not in handwritten])
-    return sorted(files)
+    left = [one for one in mine if one is not contract and one.model not in handwritten]
+    write_models(settings, feed, left, past)
+    return sorted([*files, stem.with_suffix(".sql")])
 
 
 def handwritten_models(settings: Settings) -> dict[str, Path]:

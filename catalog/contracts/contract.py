@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from catalog.contracts.types import TYPES
 from catalog.errors import UnknownName
-from catalog.feed import BadValues, Name
+from catalog.feed import BadValues, Mode, Name
 
 Decided = Literal["evidence", "schema", "hand"]
 
@@ -67,6 +67,8 @@ class Contract(_Strict):
     table: str = Field(description="bronze table")
     description: str = Field("", description="what the table holds")
     bad_values: BadValues = Field(BadValues.NULLIFY, description="as the feed says")
+    mode: Mode = Field(Mode.OVERWRITE, description="as the feed says")
+    keys: list[Name] = Field(default_factory=list, description="columns that identify a row, as the feed says")
     columns: list[ColumnContract] = Field(description="every column, in the order of the silver table")
     profile: Profile = Field(description="the rows the contract was last held against")
 
@@ -83,6 +85,11 @@ class Contract(_Strict):
     def model(self) -> str:
         """Name of the silver table and of its dbt model."""
         return f"stg_{self.table}"
+
+    @property
+    def history_model(self) -> str:
+        """Name of the silver table of all states its rows were in."""
+        return f"{self.model}__history"
 
     def column(self, name: str) -> ColumnContract | None:
         """One column by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from catalog.contracts.contract import Contract
@@ -21,17 +22,32 @@ from catalog.contracts.store import as_yaml
 from catalog.feed import BadValues, Feed, Mode
 
 HEADER = "# Written from the contracts of the feed {feed}: edit those. `odh feeds adopt <table>` takes a model over.\n"
-GRAIN = "One row per record of each resource's newest extraction"
-LINEAGE_TYPES = {"_extraction_date": "date", "_source_line": "bigint", "_loaded_at": "timestamptz"}
+GRAINS = {
+    Mode.OVERWRITE: "One row per record of each resource's newest extraction",
+    Mode.APPEND: "One row per record of any extraction",
+    Mode.UPSERT: "One row per key, as the newest extraction that has it tells it",
+}
+HISTORY = {
+    "valid_from": "Extraction that first told the row as it is here.",
+    "valid_to": "Extraction that told it otherwise, or no longer had it; NULL while it is current.",
+    "is_current": "Whether the newest extraction still tells it.",
+}
+TYPES = {"_extraction_date": "date", "_source_line": "bigint", "_loaded_at": "timestamptz"}
+TYPES |= {"valid_from": "date", "valid_to": "date", "is_current": "boolean"}
 
 
-def models_yaml(feed: Feed, contracts: Sequence[Contract]) -> str:
-    """The YAML of a feed's generated models."""
-    return HEADER.format(feed=feed.feed) + described_yaml(feed, contracts, references(contracts))
+def models_yaml(feed: Feed, contracts: Sequence[Contract], past: Sequence[Contract] = ()) -> str:
+    """The YAML of a feed's generated models; of some of them the history is one too."""
+    return HEADER.format(feed=feed.feed) + described_yaml(feed, contracts, references(contracts), past)
 
 
-def described_yaml(feed: Feed, contracts: Sequence[Contract], points: Mapping[str, Sequence[Reference]]) -> str:
-    """The YAML of some tables of a feed: their source, and their models."""
+def described_yaml(
+    feed: Feed,
+    contracts: Sequence[Contract],
+    points: Mapping[str, Sequence[Reference]],
+    past: Sequence[Contract] = (),
+) -> str:
+    """The YAML of some tables of a feed: their source, their models, and those of their history."""
     source = {
         "name": feed.feed,
         "description": as_said(f"{feed.title}."),
@@ -39,6 +55,7 @@ def described_yaml(feed: Feed, contracts: Sequence[Contract], points: Mapping[st
         "tables": [{"name": one.table, "identifier": one.table, "description": _about(one)} for one in contracts],
     }
     models = [_model(feed, one, points.get(one.table, [])) for one in contracts]
+    models += [_history_model(feed, one) for one in past]
     return "\n".join(as_yaml(part) for part in ({"version": 2}, {"sources": [source]}, {"models": models}))
 
 
@@ -57,14 +74,31 @@ def _model(feed: Feed, contract: Contract, points: Sequence[Reference]) -> dict[
     )
     return {
         "name": contract.model,
-        "description": f"{_about(contract).rstrip('.')}. {GRAIN}{left}.",
+        "description": f"{_about(contract).rstrip('.')}. {GRAINS[contract.mode]}{left}.",
         "config": {"meta": {"owner": as_said(feed.owner)}},
         "data_tests": [*_tests(feed, contract, points)],
         "columns": _columns(contract),
     }
 
 
-def _columns(contract: Contract) -> list[dict[str, str]]:
+def _history_model(feed: Feed, contract: Contract) -> dict[str, Any]:
+    """A row's states follow each other: no two of one row begin on the same day, where it has a key."""
+    tests = []
+    if contract.keys and all(contract.column(key) for key in contract.keys):
+        followed = [] if contract.mode is Mode.UPSERT else ["_resource_id"]
+        columns = {"columns": [*followed, *(quoted(key) for key in contract.keys), "valid_from"]}
+        name = f"{contract.history_model}_has_one_state_at_a_time"
+        tests = [{"unique_combination": {"name": name, "arguments": columns, "config": {"severity": "error"}}}]
+    return {
+        "name": contract.history_model,
+        "description": f"{_about(contract).rstrip('.')}. One row per record and state it was in, by extraction.",
+        "config": {"meta": {"owner": as_said(feed.owner)}},
+        "data_tests": tests,
+        "columns": _columns(contract, HISTORY),
+    }
+
+
+def _columns(contract: Contract, more: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, str]]:
     found = [
         {"name": one.name, "description": as_said(one.description), "data_type": one.stored}
         for reading in read_columns(contract)
@@ -72,13 +106,17 @@ def _columns(contract: Contract) -> list[dict[str, str]]:
     ]
     meaning = "Columns whose text is there but does not fit their type; bronze has the text, at the same file and line."
     found.append({"name": REJECTED, "description": meaning, "data_type": "varchar[]"})
-    for name, meaning in LINEAGE.items():
-        found.append({"name": name, "description": meaning, "data_type": LINEAGE_TYPES.get(name, "varchar")})
+    for name, meaning in {**LINEAGE, **more}.items():
+        found.append({"name": name, "description": meaning, "data_type": TYPES.get(name, "varchar")})
     return found
 
 
 def _tests(feed: Feed, contract: Contract, points: Sequence[Reference]) -> list[dict[str, Any]]:
-    bronze = {"bronze": f"source('{feed.feed}', '{contract.table}')"}
+    bronze: dict[str, Any] = {"bronze": f"source('{feed.feed}', '{contract.table}')"}
+    if contract.mode is not Mode.OVERWRITE:
+        bronze["mode"] = str(contract.mode)
+    if contract.keys:
+        bronze["keys"] = [quoted(key) for key in contract.keys]
     readings = read_columns(contract)
     misread = [" and ".join(one.misread_in_bronze) for one in readings if one.read]
     if contract.bad_values is BadValues.REJECT_ROW and misread:
@@ -88,11 +126,9 @@ def _tests(feed: Feed, contract: Contract, points: Sequence[Reference]) -> list[
         mine = [one for one in readings if (one.column.decided == "hand") is by_hand]
         if failures := {rule: count for one in mine for rule, count in _failures(one).items()}:
             tests.append(_test("holds_contract", contract, ending, {"failures": failures}, severity))
-    table = feed.bronze_names().get(contract.table)
-    if table and table.keys and all(contract.column(key) for key in table.keys):
-        severity = "error" if table.mode is Mode.OVERWRITE else "warn"
-        keys = {"columns": [quoted(key) for key in table.keys]}
-        tests.append(_test("unique_combination", contract, "has_unique_keys", keys, severity))
+    if contract.keys and all(contract.column(key) for key in contract.keys):
+        keys = {"columns": [quoted(key) for key in contract.keys]}
+        tests.append(_test("unique_combination", contract, "has_unique_keys", keys))
     if points:
         listed = [{"column": one.column, "to": f"ref('{one.model}')", "key": one.key} for one in points]
         tests.append(_test("points_to_rows", contract, "points_to_rows", {"references": listed}, "warn"))

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Container, Iterator, Sequence
 
 from catalog.contracts.contract import Contract
-from catalog.contracts.model_docs import models_yaml
+from catalog.contracts.model_docs import HISTORY, models_yaml
 from catalog.contracts.silver import (
     LINEAGE,
     REJECTED,
@@ -19,7 +19,8 @@ from catalog.contracts.silver import (
     read_columns,
 )
 from catalog.contracts.store import replace_file
-from catalog.feed import BadValues, Feed
+from catalog.feed import BadValues, Feed, Mode
+from catalog.row_choice import current_rows
 from catalog.settings import Settings
 
 TYPE, SCHEMA = "type", "schema"  # stages of a reject
@@ -65,40 +66,37 @@ select * from final
 """
 
 
-def current_rows(relation: str) -> str:
-    """A SELECT of the rows of a bronze relation as each resource's newest extraction saw them, as the models do."""
-    return f"""\
-select *
-from (select * from {relation}) as bronze
-semi join (
-    select _resource_id, max(_extraction_date) as _extraction_date
-    from (select * from {relation}) as seen
-    group by _resource_id
-) as newest
-    on bronze._resource_id is not distinct from newest._resource_id
-    and bronze._extraction_date is not distinct from newest._extraction_date"""
-
-
 # The dbt models
 
 
 def model_sql(contract: Contract) -> str:
-    """The dbt model of a contract, without its header."""
-    rows = f"{{{{ latest_extraction(source('{contract.feed}', '{contract.table}')) }}}}"
-    leaving = f"where len({REJECTED}) = 0\n" if contract.bad_values is BadValues.REJECT_ROW else ""
-    return CONFIG.format(domain=contract.domain) + _typed(contract, rows, "{{ lineage() }}") + leaving
+    """The dbt model of a contract's current rows, without its header."""
+    return _model_sql(contract, f"current_rows({_arguments(contract)})", "{{ lineage() }}")
 
 
-def write_models(settings: Settings, feed: Feed, contracts: Sequence[Contract]) -> None:
+def history_sql(contract: Contract) -> str:
+    """The dbt model of every state a contract's rows were in, without its header."""
+    columns = COMMA.join(["{{ lineage() }}", *HISTORY])
+    return _model_sql(contract, f"history_rows({_arguments(contract)})", columns)
+
+
+def write_models(
+    settings: Settings, feed: Feed, contracts: Sequence[Contract], with_history: Container[str] = ()
+) -> None:
     """Write the models of a feed and their YAML, and remove those it no longer has.
 
     A file that would say the same is left alone: dbt reads again what was written anew.
+
+    Args:
+        with_history: bronze tables whose history is a model too.
     """
     folder = settings.generated_models / feed.feed
     contracts = sorted(contracts, key=lambda one: one.table)
-    files = {folder / f"{one.model}.sql": _with_header(one) for one in contracts}
+    files = {folder / f"{one.model}.sql": _header(one) + model_sql(one) for one in contracts}
+    past = [one for one in contracts if one.table in with_history]
+    files.update({folder / f"{one.history_model}.sql": _header(one) + history_sql(one) for one in past})
     if contracts:
-        files[folder / f"_{feed.feed}.yml"] = models_yaml(feed, contracts)
+        files[folder / f"_{feed.feed}.yml"] = models_yaml(feed, contracts, past)
     for path, text in files.items():
         replace_file(path, text)
     for path in list(folder.iterdir()) if folder.is_dir() else []:
@@ -106,6 +104,12 @@ def write_models(settings: Settings, feed: Feed, contracts: Sequence[Contract]) 
             path.unlink()
     if folder.is_dir() and not files:
         folder.rmdir()
+
+
+def tables_with_history(settings: Settings, feed: Feed) -> set[str]:
+    """Bronze tables of a feed whose history is a generated model now."""
+    found = (settings.generated_models / feed.feed).glob("stg_*__history.sql")
+    return {path.stem.removeprefix("stg_").removesuffix("__history") for path in found}
 
 
 def prune_models(settings: Settings, feeds: Container[str]) -> None:
@@ -116,9 +120,20 @@ def prune_models(settings: Settings, feeds: Container[str]) -> None:
             shutil.rmtree(folder)
 
 
-def _with_header(contract: Contract) -> str:
-    part = contract.table.removeprefix(f"{contract.feed}__")
-    return HEADER.format(feed=contract.feed, part=part) + model_sql(contract)
+def _header(contract: Contract) -> str:
+    return HEADER.format(feed=contract.feed, part=contract.table.removeprefix(f"{contract.feed}__"))
+
+
+def _arguments(contract: Contract) -> str:
+    """What a macro is to know of a table: where it is, and what the feed says of its rows."""
+    keys = [f"keys={[quoted(key) for key in contract.keys]}"] if contract.keys else []
+    mode = [f"mode='{contract.mode}'"] if contract.mode is not Mode.OVERWRITE else []
+    return ", ".join([f"source('{contract.feed}', '{contract.table}')", *mode, *keys])
+
+
+def _model_sql(contract: Contract, rows: str, lineage: str) -> str:
+    leaving = f"where len({REJECTED}) = 0\n" if contract.bad_values is BadValues.REJECT_ROW else ""
+    return CONFIG.format(domain=contract.domain) + _typed(contract, f"{{{{ {rows} }}}}", lineage) + leaving
 
 
 # The same columns without dbt
@@ -126,11 +141,11 @@ def _with_header(contract: Contract) -> str:
 
 def typed_select(contract: Contract, relation: str) -> str:
     """What the model gives over a bronze relation, in SQL alone; rows that leave included."""
-    return _typed(contract, current_rows(relation), ", ".join(LINEAGE))
+    return _typed(contract, _current(contract, relation), ", ".join(LINEAGE))
 
 
 def rejects_select(contract: Contract, relation: str, stages: Container[str] = (TYPE,)) -> str:
-    """Every value of a bronze relation's newest extractions that does not fit its column, one a row.
+    """Every value of a bronze relation's current rows that does not fit its column, one a row.
 
     Its columns are ``_resource_id, _extraction_date, _source_file, _source_member, _source_line, stage, column_name,
     raw_text, reason``.
@@ -151,7 +166,7 @@ def rejects_select(contract: Contract, relation: str, stages: Container[str] = (
     return f"""\
 with typed as (
     select {", ".join(_read(contract))}
-    from ({current_rows(relation)}) as source
+    from ({_current(contract, relation)}) as source
 ),
 misfits as (
     select {", ".join(lineage)}, unnest([{", ".join(structs)}]) as misfit
@@ -161,6 +176,10 @@ misfits as (
 select {", ".join(lineage)}, misfit.stage, misfit.column_name, misfit.raw_text, misfit.reason
 from misfits
 where misfit is not null"""
+
+
+def _current(contract: Contract, relation: str) -> str:
+    return current_rows(relation, contract.mode, contract.keys)
 
 
 def _misfits(contract: Contract) -> Iterator[tuple[str, str, str, str]]:

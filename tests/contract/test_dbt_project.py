@@ -58,7 +58,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     with duckdb.connect(str(database)) as connection:
         connection.execute("create schema bronze")
         for name, table in bronze_tables(folder).items():
-            columns = {**dict.fromkeys(table.columns, "varchar"), **LINEAGE}
+            columns = {**dict.fromkeys(table.columns, "varchar"), **LINEAGE, "_replaced_on": "date"}
             body = ", ".join(f"{quote_identifier(column)} {kind}" for column, kind in columns.items())
             connection.execute(f"create table bronze.{quote_identifier(name)} ({body})")
     command = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]

@@ -36,7 +36,7 @@ POINTS = (
     ("catalog.ledger:Ledger.finish_loads", "after", 3),
     ("catalog.dbt:Dbt.build", "after", 1),
     ("catalog.iceberg:Lakehouse.stage_table", "after", 2),
-    ("catalog.iceberg:Lakehouse.replace_on_staging", "after", 9),
+    ("catalog.write_back:stage_table", "after", 9),
     ("catalog.releases:stage", "after", 1),  # staged: the next run only publishes
     ("catalog.iceberg:Lakehouse.publish", "after", 2),  # some tables moved, others not
     ("catalog.releases:publish", "after", 1),

@@ -11,13 +11,12 @@ import pytest
 from lakes import sql
 from tiny_warehouse import TinyWarehouse, feed
 
-from catalog.build import Builder
 from catalog.clock import utc_now
-from catalog.iceberg import BRONZE
-from catalog.inputs import pin_inputs
+from catalog.inputs import pin_inputs, show_bronze
 from catalog.locks import exclusive
 from catalog.registry import Registry
-from catalog.session import open_duckdb, scan_sql
+from catalog.row_choice import current_rows
+from catalog.session import open_duckdb
 
 DAY, NEXT_DAY = date(2024, 1, 1), date(2024, 1, 2)
 
@@ -34,7 +33,7 @@ def tiny(tmp_path: Path) -> Iterator[TinyWarehouse]:
 
 def pin(tiny: TinyWarehouse, **settings: object) -> tuple[set[str], dict[str, str]]:
     changed = tiny.settings.model_copy(update={"lock_timeout_seconds": 0.0, **settings})
-    found = pin_inputs(changed, tiny.ledger, tiny.lakehouse, tiny.registry)
+    found = pin_inputs(changed, tiny.ledger, tiny.lakehouse, tiny.registry, date.max)
     return {name for pins in found.pins.values() for name in pins}, dict(found.held)
 
 
@@ -85,16 +84,14 @@ def test_only_an_optional_feed_may_lack_a_file(tiny: TinyWarehouse, optional: bo
 
 
 def test_rows_of_a_resource_whose_newest_file_is_empty_are_not_current(tiny: TinyWarehouse) -> None:
-    builder = Builder(tiny.settings, tiny.registry, tiny.ledger, tiny.lakehouse, "run")
     rows = []
     for day, content in ((NEXT_DAY, "code,amount\n"), (date(2024, 1, 3), "code,amount\nb,2\n")):
         tiny.load("up", day, content)
-        pinned = tiny.lakehouse.pin(BRONZE, "up__lines")
-        assert pinned is not None
+        inputs = pin_inputs(tiny.settings, tiny.ledger, tiny.lakehouse, [tiny.registry.get("up")], day)
         with closing(open_duckdb(tiny.settings)) as connection:
-            select = builder._current_sql("up__lines", scan_sql(pinned))
-            rows.append(connection.execute(f"select code from ({select}) order by 1").fetchall())
-    assert rows == [[], [("a",), ("b",)]]
+            show_bronze(connection, tiny.settings, tiny.lakehouse, inputs, tiny.registry.get("up"))
+            rows.append(connection.execute(f"select code from ({current_rows('bronze.up__lines')})").fetchall())
+    assert rows == [[], [("b",)]]
 
 
 def test_a_table_that_cannot_be_stored_fails_its_domain_alone(tiny: TinyWarehouse) -> None:

@@ -17,9 +17,10 @@ from catalog.contracts.store import read_contracts
 from catalog.errors import BuildFailed
 from catalog.feed import Feed
 from catalog.generated import GeneratedSilver
-from catalog.iceberg import BRONZE, Lakehouse
+from catalog.iceberg import Lakehouse
+from catalog.inputs import pin_inputs, show_bronze
 from catalog.ledger import Ledger
-from catalog.session import create_view, open_duckdb, scan_sql
+from catalog.session import open_duckdb
 from catalog.settings import Settings
 from catalog.storage import raw_store
 from ingestion.bronze import BronzeLoader
@@ -44,12 +45,10 @@ class Lake:
         BronzeLoader(self.ledger, self.lakehouse, raw, self.settings.scratch, f"run-{day}").load(of, [manifest])
 
     def decide(self, of: Feed) -> None:
-        name = "velos__lines"
-        pin = self.lakehouse.pin(BRONZE, name)
-        assert pin
+        inputs = pin_inputs(self.settings, self.ledger, self.lakehouse, [of], date.max)
         with open_duckdb(self.settings) as connection:
-            create_view(connection, BRONZE, name, scan_sql(pin))
-            GeneratedSilver(self.settings, self.ledger, self.lakehouse).refresh(connection, of, {name: pin})
+            show_bronze(connection, self.settings, self.lakehouse, inputs, of)
+            GeneratedSilver(self.settings, self.ledger, self.lakehouse).refresh(connection, of, inputs.pins[of.feed])
 
     def types(self) -> list[str]:
         [contract] = read_contracts(self.settings, "velos").values()

@@ -19,14 +19,16 @@ from written_contracts import feed
 
 from catalog.contracts.contract import Contract
 from catalog.contracts.decide import decide_columns
-from catalog.contracts.models import current_rows, rejects_select, typed_select
+from catalog.contracts.models import rejects_select, typed_select
 from catalog.contracts.silver import read_columns
 from catalog.functions import install_functions
 from catalog.generated import GeneratedSilver
 from catalog.iceberg import BRONZE, Lakehouse
+from catalog.inputs import pin_inputs, show_bronze
 from catalog.ledger import Ledger
 from catalog.names import quote_identifier
-from catalog.session import create_view, open_duckdb, scan_sql
+from catalog.row_choice import current_rows
+from catalog.session import open_duckdb
 from catalog.settings import Settings
 from catalog.storage import raw_store
 from ingestion.bronze import BronzeLoader, Load
@@ -117,10 +119,10 @@ class Lake:
         found: dict[str, list[Load]] = {one.name: [] for one in files}
         for load in loader.load(FEED, manifests):
             found[load.source_file].append(load)
-        pins = {name: self.lakehouse.pin(BRONZE, name) for name in self.lakehouse.names(BRONZE)}
-        for name, pin in pins.items():
-            create_view(self.connection, BRONZE, name, scan_sql(pin))
-        self.silver.refresh(self.connection, FEED, pins)
+        inputs = pin_inputs(self.settings, self.ledger, self.lakehouse, [FEED], date.max)
+        self.connection.execute("drop table if exists odh.versions")
+        show_bronze(self.connection, self.settings, self.lakehouse, inputs, FEED)
+        self.silver.refresh(self.connection, FEED, inputs.pins["h"])
         return found
 
     @property

@@ -13,14 +13,13 @@ import pytest
 from conftest import lake_settings
 from lakes import sql
 
-from catalog import releases
+from catalog import releases, write_back
 from catalog.errors import BuildFailed, UnknownName
-from catalog.iceberg import GOLD, STAGING, Lakehouse, Pin, field_ids
+from catalog.iceberg import GOLD, STAGING, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.releases import Release, ReleasedTable
 from catalog.session import Session, open_duckdb, open_session, scan_sql
 from catalog.settings import Settings
-from catalog.storable import copy_to_parquet, storable_select
 
 MONDAY, TUESDAY, WEDNESDAY = date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)
 
@@ -33,15 +32,15 @@ class Warehouse:
         self.ledger, self.lakehouse = Ledger(settings), Lakehouse(settings)
         self.duckdb = open_duckdb(settings)
 
-    def store(self, name: str, select: str, docs: dict[str, str] | None = None, about: str = "") -> Pin:
+    def store(
+        self, name: str, select: str, docs: dict[str, str] | None = None, about: str = "", base: Pin | None = None
+    ) -> Pin:
         """Write a table on its staging branch."""
-        self.duckdb.execute(f"create or replace table made as {select}")
-        storable = storable_select(self.duckdb, "made")
-        schema = self.duckdb.execute(f"{storable} limit 0").to_arrow_table().schema
-        table = self.lakehouse.stage_table(GOLD, name, schema, docs or {}, about)
-        file = self.folder / f"{name}.parquet"
-        copy_to_parquet(self.duckdb, storable, field_ids(table), file)
-        return self.lakehouse.replace_on_staging(table, [file], {})
+        self.duckdb.execute("create schema if not exists gold")
+        self.duckdb.execute(f"create or replace table gold.{name} as {select}")
+        return write_back.stage_table(
+            self.duckdb, self.lakehouse, (GOLD, name), (docs or {}, about), base, self.folder, {}
+        )
 
     def stage(self, day: date, **tables: str | Pin) -> Release:
         """Stage a release of tables given as SELECTs, or as pins to carry over."""
@@ -272,7 +271,7 @@ def test_every_value_is_read_as_it_was_stored_under_a_lasting_field_id(shelf: Wa
 
 @pytest.mark.parametrize("value", ["interval 1 day", "'101'::bit", "[interval 1 day]"])
 def test_a_type_iceberg_has_not_is_told_with_its_column(shelf: Warehouse, value: str) -> None:
-    with pytest.raises(BuildFailed, match=r"made, column v: Iceberg has no type for (INTERVAL|BIT).*cast it"):
+    with pytest.raises(BuildFailed, match=r"fct_none\".*, column v: Iceberg has no type for (INTERVAL|BIT).*cast it"):
         shelf.store("fct_none", f"select 1 as k, {value} as v")
 
 
@@ -312,6 +311,6 @@ class _Watched:
     def __init__(self, lakehouse: Lakehouse, look: Callable[[], None]) -> None:
         self.lakehouse, self.look = lakehouse, look
 
-    def publish(self, pin: Pin, tag: str) -> None:
-        self.lakehouse.publish(pin, tag)
+    def publish(self, pin: Pin, tag: str, *, moves_main: bool) -> None:
+        self.lakehouse.publish(pin, tag, moves_main=moves_main)
         self.look()

@@ -11,13 +11,12 @@ from conftest import lake_settings
 from lakes import sql
 from tiny_warehouse import TinyWarehouse
 
-from catalog import releases
+from catalog import releases, write_back
 from catalog.errors import InvalidSettings, UnknownName, UsageError
-from catalog.iceberg import GOLD, Lakehouse, field_ids
+from catalog.iceberg import GOLD, Lakehouse
 from catalog.releases import ReleasedTable
 from catalog.session import open_duckdb, open_session
 from catalog.settings import Settings
-from catalog.storable import copy_to_parquet
 
 MONDAY, TUESDAY = date(2024, 1, 1), date(2024, 1, 2)
 
@@ -29,11 +28,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     lake = TinyWarehouse(folder)
     lake.load("up", MONDAY, "code;amount\n01;1\n2A;2\n")
     lake.load("down", MONDAY, "code;label\n01;Ain\n2A;x;y\n")
-    select = "select '01' as code, 5 as total"
     with open_duckdb(lake.settings) as connection:
-        table = lake.lakehouse.stage_table(GOLD, "fct_total", connection.sql(select).to_arrow_table().schema, {})
-        copy_to_parquet(connection, select, field_ids(table), folder / "total.parquet")
-    pin = lake.lakehouse.replace_on_staging(table, [folder / "total.parquet"], {})
+        connection.execute("create schema gold; create table gold.fct_total as select '01' as code, 5 as total")
+        place = (GOLD, "fct_total")
+        pin = write_back.stage_table(connection, lake.lakehouse, place, ({}, ""), None, folder, {})
     release = releases.stage(lake.ledger, "run", TUESDAY, [ReleasedTable(pin, "up", 1, "hash")], {"up": "mark"})
     releases.publish(lake.ledger, lake.lakehouse, release)
     yield lake.settings
@@ -62,7 +60,17 @@ def test_names_are_found_however_they_are_written(settings: Settings, table: str
 
 def test_the_catalogue_lists_every_table(settings: Settings) -> None:
     shown = {(row[1], row[2]) for row in sql(settings, "show all tables")}
-    ops = {"runs", "extractions", "loads", "rejects", "quality_results", "schema_changes", "releases"}
+    ops = {
+        "removals",
+        "runs",
+        "extractions",
+        "listings",
+        "loads",
+        "rejects",
+        "quality_results",
+        "schema_changes",
+        "releases",
+    }
     assert shown == {
         ("bronze", "up__lines"),
         ("bronze", "down__lines"),

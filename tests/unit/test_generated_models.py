@@ -19,12 +19,13 @@ from written_contracts import contract, feed, put_rows
 from catalog.contracts.adopt import adopt, handwritten_models
 from catalog.contracts.contract import Contract
 from catalog.contracts.model_docs import models_yaml
-from catalog.contracts.models import current_rows, model_sql, prune_models, rejects_select, typed_select, write_models
+from catalog.contracts.models import model_sql, prune_models, rejects_select, typed_select, write_models
 from catalog.contracts.store import contract_path, write_contract
 from catalog.errors import UnknownName, UsageError
 from catalog.feed import BadValues
 from catalog.functions import install_functions
 from catalog.registry import Registry
+from catalog.row_choice import current_rows
 from catalog.settings import Settings
 
 MODEL = """\
@@ -34,7 +35,7 @@ with
 
 source as (
 
-    {{ latest_extraction(source('velos', 'velos__stations')) }}
+    {{ current_rows(source('velos', 'velos__stations')) }}
 
 ),
 
@@ -296,10 +297,10 @@ def test_every_model_and_column_is_described() -> None:
 
 
 def test_declared_keys_are_tested() -> None:
-    table = {"name": "stations", "description": "One station.", "resources": ".", "keys": ["code", "order"]}
-    tests = yaml.safe_load(models_yaml(feed(tables=[table]), [STATIONS]))["models"][0]["data_tests"]
+    keyed = STATIONS.model_copy(update={"keys": ["code", "order"]})
+    tests = yaml.safe_load(models_yaml(feed(), [keyed]))["models"][0]["data_tests"]
+    assert tests[0]["reconciles_with_bronze"]["arguments"]["keys"] == ["code", '"order"']
     assert tests[1]["unique_combination"]["arguments"] == {"columns": ["code", '"order"']}
-    assert tests[1]["unique_combination"]["config"] == {"severity": "error"}
 
 
 # Adoption

@@ -1,13 +1,14 @@
 {#-
-    Every row of the newest extractions in bronze is a row here; none is lost, none is there twice.
+    Every current row of bronze is a row here; none is lost, none is there twice.
+    mode, keys: what the feed says of the table, as current_rows takes them.
     rejected_when: the condition on a bronze row under which it is left out, where the feed says that rows leave.
 -#}
-{% test reconciles_with_bronze(model, bronze, rejected_when='false') %}
+{% test reconciles_with_bronze(model, bronze, rejected_when='false', mode='overwrite', keys=[]) %}
     with
 
     published as (
 
-        {{ latest_extraction(bronze) }}
+        {{ current_rows(bronze, mode=mode, keys=keys) }}
 
     ),
 
