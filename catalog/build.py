@@ -80,7 +80,7 @@ class Builder:
         self.settings, self.registry, self.ledger, self.lakehouse = settings, registry, ledger, lakehouse
         self.run_id = run_id
         self.silver = GeneratedSilver(settings, ledger, lakehouse)
-        self.evidence = Evidence(settings, ledger, run_id)
+        self.evidence = Evidence(settings, registry, ledger, run_id)
         self.rejected: dict[str, int] = {}  # values that do not fit, by domain
         self.workspace = settings.lake.resolve() / "build" / run_id
         # dbt parses everything again when its database's path changes, so the path is a link that stays the same

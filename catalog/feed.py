@@ -31,6 +31,13 @@ def _is_regex(pattern: str) -> str:
     return pattern
 
 
+def _not_reserved(domain: str) -> str:
+    if domain == SNAPSHOTS:
+        raise ValueError(f"{SNAPSHOTS!r} is the domain of the tables odh snapshot fills; choose another")
+    return domain
+
+
+SNAPSHOTS = "snapshots"  # the domain of the tables that odh snapshot fills; no feed's
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=63)]
 Pattern = Annotated[str, AfterValidator(_is_regex)]
 
@@ -105,6 +112,14 @@ class Retention(_Strict):
     days: int | None = Field(None, ge=1)
 
 
+class Bounds(_Strict):
+    """How far a snapshot of a gold table may lie from the one before; the strictest of a domain's feeds counts."""
+
+    psi: float | None = Field(None, gt=0, description="population stability index of a column, by default 0.25")
+    ks: float | None = Field(None, gt=0, le=1, description="Kolmogorov-Smirnov distance of a column, by default 0.2")
+    rows: float | None = Field(None, gt=0, description="change of the number of rows, by default 0.5: half of them")
+
+
 class FeedTable(_Strict):
     """One table of a feed and the resources that fill it."""
 
@@ -166,7 +181,9 @@ class Feed(_Strict):
     description: str
     owner: str
     license: str = Field(description="licence id as the portal names it, such as lov2")
-    domain: Name = Field(description="warehouse domain whose models read this feed")
+    domain: Annotated[Name, AfterValidator(_not_reserved)] = Field(
+        description="warehouse domain whose models read this feed"
+    )
     source: Source
     tables: Tables = Field(
         description="the feed's tables; 'auto' makes one of every file, archive member and sheet that holds one"
@@ -177,6 +194,7 @@ class Feed(_Strict):
     )
     schedule: str = "@daily"
     retention: Retention = Retention()
+    bounds: Bounds = Field(Bounds(), description="how far a snapshot of its domain's gold may lie from the one before")
     drift: Drift = Drift.EVOLVE
     ragged: Ragged = Ragged.REJECT
     bad_values: BadValues = BadValues.NULLIFY

@@ -133,6 +133,11 @@ class Lakehouse:
         docs = {field.name: field.doc for field in _schema_at(table, pin).fields if field.doc}
         return table.properties.get(COMMENT_PROPERTY), docs
 
+    def arrow_columns(self, pin: Pin) -> pa.Schema:
+        """The columns of a table at a snapshot."""
+        columns: pa.Schema = _schema_at(self.table(pin.layer, pin.name), pin).as_arrow()
+        return pa.schema([field.remove_metadata() for field in columns])
+
     # Bronze
 
     def ensure_bronze(self, name: str, columns: Mapping[str, str]) -> Table:

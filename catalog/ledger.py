@@ -24,7 +24,7 @@ from catalog.errors import PermanentError
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0004"
+HEAD = "0005"
 OPS_TABLES = (
     "runs",
     "extractions",
@@ -34,6 +34,7 @@ OPS_TABLES = (
     "quality_results",
     "schema_changes",
     "releases",
+    "snapshots",
     "removals",
 )
 Row = Mapping[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -9,10 +10,20 @@ import sqlalchemy as sa
 
 from catalog import schema
 from catalog.errors import UsageError
+from catalog.feed import SNAPSHOTS
 from catalog.iceberg import Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.locks import Verify, exclusive
-from catalog.releases import Release, current_release, find_release, finish_staged, publish, released_before, stage
+from catalog.releases import (
+    Release,
+    ReleasedTable,
+    current_release,
+    find_release,
+    finish_staged,
+    publish,
+    released_before,
+    stage,
+)
 from catalog.settings import Settings
 
 
@@ -86,8 +97,8 @@ def roll_back(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, release_
     """Make an earlier release what readers see again, as a release of its own, and return that one.
 
     It has the tables of the earlier one, the day of the current one, and what the current one was made from: a build
-    of the same inputs finds nothing to do. It is atomic and finished after a crash as every release is. Rolled back
-    to twice, the second time changes nothing.
+    of the same inputs finds nothing to do. Snapshots taken since stay, for they never change. It is atomic and finished
+    after a crash as every release is. Rolled back to twice, the second time changes nothing.
 
     Raises:
         LakeBusy: a build is on.
@@ -108,22 +119,29 @@ def roll_back(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, release_
 def _roll_back(ledger: Ledger, lakehouse: Lakehouse, release_id: int, run_id: str, verify: Verify) -> Release:
     finish_staged(ledger, lakehouse)
     earlier, current = find_release(ledger, release_id), current_release(ledger)
-    if current is None or _snapshots(earlier) == _snapshots(current):
+    tables = _coming_back(earlier, current) if current else []
+    if current is None or _snapshots(tables) == _snapshots(current.tables):
         return current or earlier
-    if lost := [f"{one.pin.layer}.{one.pin.name}" for one in earlier.tables if not _is_readable(lakehouse, one.pin)]:
+    if lost := [f"{one.pin.layer}.{one.pin.name}" for one in tables if not _is_readable(lakehouse, one.pin)]:
         raise UsageError(
             f"Release {release_id} cannot come back: the snapshots of {', '.join(lost[:3])} are gone. "
             "Choose a later one: odh releases list"
         )
     verify()
     day, marks = current.extraction_date, current.fingerprints
-    release = stage(ledger, run_id, day, earlier.tables, marks)
+    release = stage(ledger, run_id, day, tables, marks, earlier.inputs)
     publish(ledger, lakehouse, release)
     return release
 
 
-def _snapshots(release: Release) -> set[tuple[str, str, int | None]]:
-    return {(one.pin.layer, one.pin.name, one.pin.snapshot_id) for one in release.tables}
+def _coming_back(earlier: Release, current: Release) -> list[ReleasedTable]:
+    """The tables of an earlier release, and the snapshots for training of the current one."""
+    warehouse = [table for table in earlier.tables if table.domain != SNAPSHOTS]
+    return [*warehouse, *(table for table in current.tables if table.domain == SNAPSHOTS)]
+
+
+def _snapshots(tables: Iterable[ReleasedTable]) -> set[tuple[str, str, int | None]]:
+    return {(one.pin.layer, one.pin.name, one.pin.snapshot_id) for one in tables}
 
 
 def _is_readable(lakehouse: Lakehouse, pin: Pin) -> bool:

@@ -143,6 +143,23 @@ quality_results = sa.Table(
     sa.Column("tested_at", UtcDateTime, nullable=False),
 )
 
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("name", Text, primary_key=True),  # <series>@<as_of>
+    sa.Column("run_id", Text, primary_key=True),
+    sa.Column("table_name", Text, nullable=False),  # the gold table that holds it
+    sa.Column("model", Text, nullable=False),
+    sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("status", Text, nullable=False),  # published, refused
+    sa.Column("reason", Text),
+    sa.Column("source_release_id", sa.BigInteger),  # the release its rows are of
+    sa.Column("release_id", sa.BigInteger),  # the first release that has it
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("content_hash", Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
 schema_changes = sa.Table(
     "schema_changes",
     metadata,

@@ -113,7 +113,7 @@ class Session:
             UnknownName: a table that does not exist, with the nearest one.
             UsageError: no statement, several, one that does not read, or one DuckDB refuses, with its message.
         """
-        with self._told():
+        with self.told():
             self._check(statement)
             self._make_views(self._named_in(statement))
             return self.connection.execute(statement)
@@ -125,7 +125,7 @@ class Session:
             UsageError: as ``execute``.
         """
         cursor = self.execute(statement)
-        with self._told():
+        with self.told():
             columns = [column[0] for column in cursor.description or []]
             return columns, cursor.fetchall() if columns else []
 
@@ -140,8 +140,8 @@ class Session:
             raise UsageError(f"{kinds[0]} is no query: SQL only reads the lakehouse. What fills it is odh run.")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn DuckDB's errors into ours."""
+    def told(self) -> Iterator[None]:
+        """Turn the errors DuckDB raises in a block into ours."""
         try:
             yield
         except duckdb.CatalogException as error:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import yaml
 
-from catalog.feed import Feed, Source
+from catalog.feed import SNAPSHOTS, Feed, Source
 from catalog.names import to_snake
 from ingestion.listing import Listed
 from ingestion.portal import Resource
@@ -59,7 +59,7 @@ def feed_name(slug: str, dataset_id: str, is_taken: Callable[[str], bool]) -> st
     'base_sirene_89a60f'
     """
     name = to_snake(slug) or "dataset"
-    if len(name) <= LONGEST_NAME and not is_taken(name):
+    if len(name) <= LONGEST_NAME and name != SNAPSHOTS and not is_taken(name):
         return name
     digest = hashlib.sha256(dataset_id.encode()).hexdigest()
     names = [f"{name[: LONGEST_NAME - 1 - digits].rstrip('_')}_{digest[:digits]}" for digits in _DIGITS]

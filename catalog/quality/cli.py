@@ -1,4 +1,4 @@
-"""The commands about quality: report."""
+"""The commands about quality: report, snapshot and training-set."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json as json_module
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ from catalog.cli import Json
 def register(app: typer.Typer) -> None:
     """Add the commands to the root command."""
     app.command("report")(report)
+    app.command("snapshot")(snapshot)
+    app.command("training-set")(training_set)
 
 
 def report(
@@ -44,6 +47,70 @@ def report(
         print_json(told)
     elif not output:
         print_report(told, page)
+
+
+def snapshot(
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="[TABLE]...", help="Gold tables; none means all that are kept so.")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", formats=["%Y-%m-%d"], help="Day whose release is copied; default today (UTC)."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Keep named, unchanging copies of gold tables as of a day, if they pass the gate."""
+    from dataclasses import asdict
+
+    from catalog.cli import logical_day
+    from catalog.clock import utc_now
+    from catalog.quality.examine import REFUSED
+    from catalog.quality.snapshots import SnapshotTaker
+    from catalog.runs import recorded_run
+    from catalog.terminal import print_json, print_table
+
+    day = logical_day(as_of)
+    with recorded_run("snapshot", [], day) as run:
+        taker = SnapshotTaker(run.settings, run.registry, run.ledger, run.lakehouse, run.run_id, utc_now().date())
+        taken = taker.take(day, tables or [])
+        run.errors += [f"{one.name}: {one.reason}" for one in taken if one.status == REFUSED]
+    if json:
+        print_json({"as_of": day, "snapshots": [asdict(one) for one in taken]})
+    else:
+        print_table(
+            ("snapshot", "status", "rows", "why"), [(one.name, one.status, one.rows, one.reason) for one in taken]
+        )
+    if any(one.status == REFUSED for one in taken):
+        raise typer.Exit(1)
+
+
+def training_set(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write: .csv or .parquet.")],
+    labels: Annotated[str, typer.Option("--labels", help="Labels: a CSV or parquet file, or SQL over the lakehouse.")],
+    key: Annotated[list[str], typer.Option("--key", help="Column that labels and features share; repeat for more.")],
+    time: Annotated[str, typer.Option("--time", help="The labels' column of days or moments.")],
+    features: Annotated[
+        list[str], typer.Option("--features", help="Table of snapshots, as TABLE or TABLE:COLUMN,COLUMN; repeatable.")
+    ],
+    json: Json = False,
+) -> None:
+    """Join labels to the features known before each of them, and write one row a label."""
+    from dataclasses import asdict
+
+    from catalog.quality.training import Features, make_training_set
+    from catalog.session import open_session
+    from catalog.settings import load_settings
+    from catalog.terminal import console, print_json
+
+    with open_session(load_settings()) as session:
+        wanted = [Features.parse(one) for one in features]
+        made = make_training_set(session, labels, key, time, wanted, output)
+    if json:
+        print_json({**asdict(made), "file": str(made.file)})
+        return
+    console.print(f"{made.rows} rows of {len(made.columns)} columns in {made.file}", markup=False)
+    for table, matched in made.matched.items():
+        console.print(f"{table}: {matched} of {made.rows} labels found their key in a snapshot before them")
 
 
 def print_report(told: Mapping[str, Any], page: Path) -> None:

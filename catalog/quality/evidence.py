@@ -17,9 +17,11 @@ import structlog
 from catalog.clock import utc_now
 from catalog.ledger import Ledger
 from catalog.names import quote_identifier
+from catalog.policies import Policy
 from catalog.quality.report import Check, Report, Rows, TableReport, write_report
 from catalog.quality.statistics import TEXT, profile
 from catalog.quality.trouble import loads_of, rejects_of
+from catalog.registry import Registry
 from catalog.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,31 +37,25 @@ OFFENDING_COLUMNS = 12
 class Evidence:
     """What one build has shown so far."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, run_id: str) -> None:
-        self.settings, self.ledger, self.run_id = settings, ledger, run_id
+    def __init__(self, settings: Settings, registry: Registry, ledger: Ledger, run_id: str) -> None:
+        self.settings, self.registry, self.ledger, self.run_id = settings, registry, ledger, run_id
         self.checks: dict[str, list[Check]] = {}  # by domain
         self.tables: dict[str, list[TableReport]] = {}
         self.seconds = 0.0
 
-    def look_at_tests(
-        self, connection: duckdb.DuckDBPyConnection, domain: str, run: DbtRun, hidden: Collection[str] = ()
-    ) -> None:
+    def look_at_tests(self, connection: duckdb.DuckDBPyConnection, domain: str, run: DbtRun) -> None:
         """Keep what a domain's tests found, with some of the rows, as they stand in the private file now."""
-        began = monotonic()
+        began, hidden = monotonic(), hidden_columns(self.registry, domain)
         self.checks[domain] = [
             _as_check(domain, test, self._offending(connection, test, run.failing, hidden)) for test in run.tests
         ]
         self.seconds += monotonic() - began
 
     def look_at_tables(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        domain: str,
-        tables: Iterable[ReleasedTable],
-        hidden: Collection[str] = (),
+        self, connection: duckdb.DuckDBPyConnection, domain: str, tables: Iterable[ReleasedTable]
     ) -> None:
         """Take the statistics of tables of the private file."""
-        began = monotonic()
+        began, hidden = monotonic(), hidden_columns(self.registry, domain)
         self.tables[domain] = [self._table(connection, domain, table, hidden) for table in tables]
         self.seconds += monotonic() - began
 
@@ -113,6 +109,14 @@ class Evidence:
         except duckdb.Error as error:
             return TableReport(layer, name, domain, None, f"No statistics: {str(error)[:200]}")
         return TableReport(layer, name, domain, found)
+
+
+def hidden_columns(registry: Registry, domain: str) -> set[str]:
+    """Columns whose values a domain's feeds, or those its models join, hash or drop: not even what is left is shown."""
+    feeds = {feed.feed: feed for feed in registry.domains().get(domain, ())}
+    feeds |= {name: registry.feeds[name] for feed in list(feeds.values()) for name in feed.depends_on}
+    masks = [mask for feed in feeds.values() for table in feed.declared for mask in table.masks.items()]
+    return {column for column, policy in masks if policy in (Policy.HASH, Policy.DROP)}
 
 
 def _shown(columns: Sequence[str], rows: Sequence[Sequence[Any]], hidden: Collection[str]) -> Rows:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 
 from catalog.iceberg import LINEAGE
 from catalog.names import quote_identifier, quote_literal
@@ -130,9 +131,13 @@ def profile(connection: duckdb.DuckDBPyConnection, relation: str, hidden: Collec
 def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> Iterator[_Column]:
     found = connection.sql(f"select * from {relation}")
     for name, type_ in zip(found.columns, found.types, strict=True):
-        kinds = (("number", _NUMBERS), ("moment", _MOMENTS), ("plain", _PLAIN))
-        kind = next((kind for kind, types in kinds if type_.id in types), "other")
-        yield _Column(name, str(type_), kind)
+        yield _Column(name, str(type_), kind_of(type_))
+
+
+def kind_of(type_: DuckDBPyType) -> str:
+    """What can be told of a type: ``number``, ``moment``, ``plain`` for what only repeats, ``other`` for the rest."""
+    kinds = (("number", _NUMBERS), ("moment", _MOMENTS), ("plain", _PLAIN))
+    return next((kind for kind, types in kinds if type_.id in types), "other")
 
 
 def _count(
@@ -241,7 +246,7 @@ def _commonest(
     """The commonest values of each column, the rows they are in beside; ties in the order of the values."""
     each = (
         f"(select {quote_literal(column.name)} as name, left({column.sql}::varchar, {TEXT}) as value, count(*) as n"
-        f" from {sample} where {column.sql} is not null group by value order by n desc, value limit {TOP})"
+        f" from {sample} where {column.sql} is not null group by all order by 3 desc, 2 limit {TOP})"
         for column in columns
     )
     found: dict[str, list[tuple[str, int]]] = {}

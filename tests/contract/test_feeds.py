@@ -10,7 +10,7 @@ import pytest
 import yaml
 from documents import ROOT
 
-from catalog.feed import Feed, FeedTable, Retention, Search, Source
+from catalog.feed import Bounds, Feed, FeedTable, Retention, Search, Source
 from catalog.registry import FEEDS_FOLDER, Registry, read_feed
 
 PROJECT = ROOT / "dbt_project"
@@ -24,6 +24,7 @@ PARTS = {
     "source.search.": Search,
     "tables.": FeedTable,
     "retention.": Retention,
+    "bounds.": Bounds,
 }
 
 

@@ -23,6 +23,7 @@ KNOWN = """
         null::integer as nothing,
         range as "a ""quoted"" name",
         repeat('long ', 100) as long,
+        'r' || range % 2 as value,
         'r' as _resource_id
     from range(1000)
 """
@@ -87,6 +88,10 @@ def test_what_cannot_be_ordered_is_only_counted(told: TableStatistics) -> None:
 def test_any_name_is_read_and_long_values_are_cut(told: TableStatistics) -> None:
     assert column(told, 'a "quoted" name').maximum == "999"
     assert len(str(column(told, "long").minimum)) == statistics.TEXT
+
+
+def test_a_column_may_be_called_what_our_own_sql_calls_things(told: TableStatistics) -> None:
+    assert list(column(told, "value").top) == [("r0", 500), ("r1", 500)]
 
 
 def test_hidden_and_lineage_columns_are_not_looked_at(told: TableStatistics) -> None:
