@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,9 +13,7 @@ from hypothesis import strategies as st
 from catalog.errors import Refused
 from catalog.names import column_names
 from ingestion.decode import DecodedTable, decode, delimited
-from ingestion.decode.dialect import find_dialect
-from ingestion.decode.records import RecordReader, read_by_the_book
-from ingestion.decode.structure import IrregularText, Structure, measure
+from ingestion.decode.records import RecordReader
 
 Rows = list[tuple[int, list[str]]]
 
@@ -244,70 +241,6 @@ def test_quote_that_is_never_closed_costs_one_line_of_many(tmp_path: Path) -> No
     assert rows(table) == [(n + 2, line.split(";")) for n, line in enumerate(lines)]
 
 
-# Chunks: the measure is the same wherever the file is cut.
-
-CUT = b'a;b\n1;2\r\n"3\n3";4\r\n\r\n5\n"6""";";"\n' + b'7;"' + b"x\n" * 40 + b'"\n8;9'
-
-
-@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 8, 13, 64, 1000])
-@pytest.mark.parametrize("halved_from_bytes", [0, 1000], ids=["halves", "whole"])
-def test_measure_does_not_depend_on_the_chunks(halved_from_bytes: int, chunk_bytes: int, tmp_path: Path) -> None:
-    found = measured(tmp_path, CUT, chunk_bytes=chunk_bytes, halved_from_bytes=halved_from_bytes)
-
-    assert found is not None
-    assert found.rows == 5
-    assert found.ragged.tolist() == [[20, 22, 6, 1]]
-    assert found.blanks.tolist() == [[18, 20]]
-    line_of = found.shifts[np.searchsorted(found.shifts[:, 0], range(5), side="right") - 1, 1] + range(5)
-    assert line_of.tolist() == [2, 3, 7, 8, 49]
-
-
-def measured(path: Path, content: bytes, **sizes: int) -> Structure | None:
-    file = path / "measured.csv"
-    file.write_bytes(content)
-    try:
-        return measure(file, separator=b";", width=2, offset=4, first_line=2, **sizes)
-    except IrregularText:
-        return None
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pieces=st.lists(st.sampled_from(["1;2\n", "1\n", "\n", '"a\n";1\r\n', '"', "\r\n", '1;"\n\n"\n']), max_size=12))
-def test_halves_give_the_measure_of_the_whole(pieces: list[str], tmp_path: Path) -> None:
-    content = "".join(["a;b\n", *pieces]).encode()
-    halves, whole = (measured(tmp_path, content, halved_from_bytes=size) for size in (0, 1000))
-
-    if halves is None or whole is None:
-        assert halves is whole
-        return
-    assert (halves.rows, halves.next_line, halves.is_quoted) == (whole.rows, whole.next_line, whole.is_quoted)
-    assert halves.ragged.tolist() == whole.ragged.tolist()
-    assert halves.blanks.tolist() == whole.blanks.tolist()
-    rows = range(whole.rows)
-    shifts = [found.shifts[np.searchsorted(found.shifts[:, 0], rows, side="right") - 1, 1] for found in (halves, whole)]
-    assert shifts[0].tolist() == shifts[1].tolist()
-
-
-IRREGULAR = {
-    "quote in text": b'a"b;c\n',
-    "text after quotes": b'"a"b;c\n',
-    "never closed": b'"a;b\n',
-    "never closed at the end": b'a;"b',
-    "CR in text": b"a\rb;c\n",
-    "CR at the end": b"a;b\r",
-    "spaces around quotes": b'a; "b"\n',
-}
-
-
-@pytest.mark.parametrize("chunk_bytes", [1, 4, 1000])
-@pytest.mark.parametrize("content", IRREGULAR.values(), ids=IRREGULAR)
-def test_text_that_breaks_the_rules_is_irregular(content: bytes, chunk_bytes: int, tmp_path: Path) -> None:
-    path = tmp_path / "irregular.csv"
-    path.write_bytes(content)
-    with pytest.raises(IrregularText):
-        measure(path, separator=b";", width=2, offset=0, first_line=1, chunk_bytes=chunk_bytes)
-
-
 # Properties: any table written by the book is read back, by both readers.
 
 CELLS = st.text(st.sampled_from("aé1 ,;|\t\"'\n\rœ€\x00"), max_size=6)
@@ -374,69 +307,3 @@ def test_readers_agree_on_any_text_and_lose_no_line(lines: list[str], tmp_path: 
     assert len(set(covered)) == len(covered)
     for number, line in enumerate(io.StringIO(text, newline=""), 1):
         assert number in {1, *covered} or line.strip("\r\n") == ""
-
-
-QUOTED_LINES = st.lists(st.text(st.sampled_from('a;"\n\r\x1f\x00'), max_size=12), max_size=8)
-
-
-@settings(max_examples=500, deadline=None)
-@given(lines=QUOTED_LINES, separator=st.sampled_from([";", None]), most=st.sampled_from([None, 3]))
-def test_text_by_the_book_is_read_as_the_tolerant_reader_does(
-    lines: list[str], separator: str | None, most: int | None
-) -> None:
-    text = list(io.StringIO("\n".join(lines), newline=""))
-    records = read_by_the_book(text, separator, 7, most)
-
-    if records is not None:
-        assert records == list(RecordReader(text, separator, first_line=7))[:most]
-
-
-@pytest.mark.parametrize("quotes", ['x"y', '"x"" "', '""', '"a;b"'], ids=["inside", "escaped", "empty", "separator"])
-def test_text_by_the_book_takes_the_short_way(quotes: str) -> None:
-    assert read_by_the_book([f"1;{quotes}\n", "\n", "2;3"], ";") is not None
-
-
-DIALECTS = {
-    "decimal commas in every row": (["a;b", *["1,5;2,5"] * 400], ";", 1),
-    "pairs of coordinates in every row": (["id,nom,xy", *["1,x,48.8;2.3"] * 400], ",", 1),
-    "title with a comma, over one decimal a row": (["Titre, du rapport", "a;b;c", *["1;2;3,5"] * 400], ";", 2),
-    "some ragged rows and one decimal a row": (["a;b;c", *["1;2;3,5"] * 300, *["1;2,5"] * 9], ";", 1),
-    "pairs of coordinates in every row, all quoted": (['"id","xy"', *['"1","48;2"', '"2",""'] * 400], ",", 1),
-    "decimal commas between quotes": (['"a";"b"', *['"1,5";"2,5"'] * 400], ";", 1),
-    "lists in a cell": (["date,nom,zones", *["1,x,a|b", "2,y,a"] * 200], ",", 1),
-}
-
-
-@pytest.mark.parametrize(("lines", "separator", "header_line"), DIALECTS.values(), ids=DIALECTS)
-def test_dialect_is_the_publishers(lines: list[str], separator: str, header_line: int) -> None:
-    dialect = find_dialect("\n".join(lines), is_whole=True)
-
-    assert dialect is not None
-    assert (dialect.separator, dialect.header_line) == (separator, header_line)
-
-
-def test_dialect_keeps_the_cut_record_of_a_sample_out_of_its_judgment() -> None:
-    dialect = find_dialect("a;b\n1;2\n3;4\n5", is_whole=False)
-
-    assert dialect is not None
-    assert (dialect.separator, dialect.headers, dialect.data_offset) == (";", ["a", "b"], 4)
-
-
-@settings(max_examples=200, deadline=None)
-@given(lines=QUOTED_LINES, title=st.sampled_from(["", "Titre\n", "sep=;\n", "\n"]))
-def test_records_that_the_search_has_read_are_those_below_the_header(lines: list[str], title: str) -> None:
-    text = title + "\n".join(["a;b;c", *lines])
-    dialect = find_dialect(text, is_whole=True)
-
-    assert dialect is not None
-    assert "".join(dialect.lines) == text.encode()[dialect.data_offset :].decode()
-    if dialect.records is not None:
-        assert dialect.records == read_by_the_book(dialect.lines, dialect.separator, dialect.data_line)
-
-
-@pytest.mark.parametrize(("rows", "is_whole", "is_all"), [(499, True, True), (500, True, False), (3, False, False)])
-def test_records_that_the_search_has_read_are_kept_if_they_are_all(rows: int, is_whole: bool, is_all: bool) -> None:
-    dialect = find_dialect("a;b\n" + "1;2\n" * rows, is_whole=is_whole)
-
-    assert dialect is not None
-    assert (dialect.records is not None) == is_all
