@@ -3,7 +3,7 @@ with
 -- Every extraction: each tells the prices in force when it was made, and no file keeps the ones before.
 source as (
 
-    select * from {{ source('carburants', 'prix') }}
+    {{ current_rows(source('carburants', 'prix'), mode='append') }}
 
 ),
 

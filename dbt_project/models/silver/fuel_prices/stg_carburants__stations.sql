@@ -3,12 +3,7 @@ with
 -- A station that the newest file lists no more stays as it was last listed, for its past prices are still told.
 source as (
 
-    select *
-    from {{ source('carburants', 'stations') }}
-    qualify row_number() over (
-        partition by id
-        order by _extraction_date desc, _resource_id desc, _source_member desc nulls last, _source_line desc
-    ) = 1
+    {{ current_rows(source('carburants', 'stations'), mode='upsert', keys=['id']) }}
 
 ),
 
