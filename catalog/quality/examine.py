@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -21,12 +20,11 @@ from catalog.quality.report import Check, Rows, Shift
 from catalog.quality.shifts import measure_shifts
 from catalog.quality.statistics import TableStatistics, profile
 from catalog.releases import Release, ReleasedTable
-from catalog.session import create_view, open_duckdb, scan_sql
-from catalog.settings import Settings
+from catalog.session import create_view, scan_sql
 from catalog.storable import copy_to_parquet
 
 PUBLISHED, EXISTS, REFUSED = "published", "exists", "refused"
-NOW, SERIES, PREVIOUS = "now_rows", "series_rows", "previous_rows"  # relations of this module's sessions
+NOW, SERIES, PREVIOUS = "now_rows", "series_rows", "previous_rows"  # relations this module makes
 EXAMPLES = 10
 Columns = Mapping[str, str]  # name → type
 
@@ -68,34 +66,25 @@ class Candidate:
         return all(check.status == "pass" for check in checks)
 
 
-def examine(settings: Settings, found: Candidate, live: Release, limits: Limits, hidden: Collection[str] = ()) -> str:
+def examine(
+    connection: duckdb.DuckDBPyConnection, found: Candidate, live: Release, limits: Limits, hidden: Collection[str] = ()
+) -> str:
     """Hold a candidate against its release and the snapshots there are, and return what becomes of it.
 
     Args:
+        connection: one that reads pinned tables; views and tables of this module are made anew in it.
         hidden: columns of which no value is told.
     """
     if found.table is None:
         return REFUSED
-    with closing(open_duckdb(settings)) as connection:
-        try:
-            create_view(connection, "main", NOW, scan_sql(found.table.pin))
-            found.columns = _columns(connection, NOW)
-            before = _show_series(connection, live.table(GOLD, found.model.table))
-            if not _is_whole(connection, found, found.table.rows, before, hidden):
-                return REFUSED
-            if before is not None and (kept := _kept(connection, found)):
-                is_same = kept == (found.rows, found.content_hash)
-                return EXISTS if found.passes(gate.check_same(found.model.model, found.as_of, is_same)) else REFUSED
-            if before is not None and not _is_within(connection, found, limits):
-                return REFUSED
-            found.statistics = profile(connection, NOW, hidden)
-        except duckdb.Error as error:
-            found.passes(gate.check_readable(found.model.model, str(error)))
-            return REFUSED
-    return PUBLISHED
+    try:
+        return _judge(connection, found, found.table, live.table(GOLD, found.model.table), limits, hidden)
+    except duckdb.Error as error:
+        found.passes(gate.check_readable(found.model.model, str(error)))
+        return REFUSED
 
 
-def copy_rows(settings: Settings, found: Candidate, ids: FieldIds, file: Path) -> bool:
+def copy_rows(connection: duckdb.DuckDBPyConnection, found: Candidate, ids: FieldIds, file: Path) -> bool:
     """Copy a candidate's rows, each with its day, to a parquet file, and tell whether they are those examined.
 
     Args:
@@ -104,12 +93,33 @@ def copy_rows(settings: Settings, found: Candidate, ids: FieldIds, file: Path) -
     if found.table is None:
         return False
     file.parent.mkdir(parents=True, exist_ok=True)
-    day = f"{quote_literal(str(found.as_of))}::date as {AS_OF}"
-    with closing(open_duckdb(settings)) as connection:
-        copy_to_parquet(connection, f"select *, {day} from ({scan_sql(found.table.pin)})", ids, file)
-        copied = f"read_parquet({quote_literal(str(file))}, hive_partitioning = false)"
-        is_same = _content(connection, copied, found.columns) == (found.rows, found.content_hash)
+    day = f"{_day(found.as_of)} as {AS_OF}"
+    copy_to_parquet(connection, f"select *, {day} from ({scan_sql(found.table.pin)})", ids, file)
+    copied = f"read_parquet({quote_literal(str(file))}, hive_partitioning = false)"
+    is_same = _content(connection, copied, found.columns) == (found.rows, found.content_hash)
     return found.passes(gate.check_copy(found.model.model, is_same))
+
+
+def _judge(
+    connection: duckdb.DuckDBPyConnection,
+    found: Candidate,
+    table: ReleasedTable,
+    series: ReleasedTable | None,
+    limits: Limits,
+    hidden: Collection[str],
+) -> str:
+    create_view(connection, "main", NOW, scan_sql(table.pin))
+    found.columns = _columns(connection, NOW)
+    before = _show_series(connection, series)
+    if not _is_whole(connection, found, table.rows, before, hidden):
+        return REFUSED
+    if before is not None and (kept := _kept(connection, found)):
+        is_same = kept == (found.rows, found.content_hash)
+        return EXISTS if found.passes(gate.check_same(found.model.model, found.as_of, is_same)) else REFUSED
+    if before is not None and not _is_within(connection, found, limits):
+        return REFUSED
+    found.statistics = profile(connection, NOW, hidden)
+    return PUBLISHED
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ WORDS = {
     "failed": "Failed: what failed was not published, and readers keep what was there.",
     "unchanged": "Nothing changed: there was nothing to check.",
 }
+WORK = {"build": "Looking at rows and tables", "snapshot": "Taking the snapshots"}
 WORST_FIRST = {"error": 0, "fail": 1, "warn": 2, "skipped": 3, "pass": 4}
 
 
@@ -32,13 +33,13 @@ def render(report: Json) -> str:
         '<meta name="color-scheme" content="light dark">',
         f"<style>{STYLE.read_text('utf-8')}</style></head><body><main>",
         _head(report),
-        _domains(report["domains"]),
+        _outcomes(report),
         _checks([check for check in checks if check["status"] != "pass"]),
         _shifts(report["shifts"]),
         _intake(report["loads"], report["rejects"]),
-        _tables(report["tables"]),
+        _tables("Tables kept" if report["kind"] == "snapshot" else "Tables that changed", report["tables"]),
         _passed([check for check in checks if check["status"] == "pass"]),
-        f'<p class="dim">Statistics and samples took {report["seconds"]:.1f} s.</p>',
+        f'<p class="dim">{WORK[report["kind"]]} took {report["seconds"]:.1f} s.</p>',
         "</main></body></html>",
     ]
     return "\n".join(part for part in parts if part)
@@ -65,14 +66,17 @@ def _head(report: Json) -> str:
     )
 
 
-def _domains(domains: Sequence[Json]) -> str:
-    if not domains:
+def _outcomes(report: Json) -> str:
+    """What became of each domain of a build, of each table of which a snapshot was asked for."""
+    told = report["domains"]
+    if not told:
         return ""
-    rows = [
-        [_status(one["status"]), one["domain"], one.get("tables"), one.get("tables_changed"), one.get("reason")]
-        for one in domains
-    ]
-    return "<h2>What became of it</h2>" + _table(("status", "domain", "tables", "changed", "why"), rows)
+    if report["kind"] == "snapshot":
+        listed = _table(("status", "table", "why"), [[_status(d["status"]), d["domain"], d["reason"]] for d in told])
+    else:
+        rows = [[_status(d["status"]), d["domain"], d["tables"], d["tables_changed"], d["reason"]] for d in told]
+        listed = _table(("status", "domain", "tables", "changed", "why"), rows)
+    return "<h2>What became of it</h2>" + listed
 
 
 def _checks(checks: Sequence[Json]) -> str:
@@ -126,10 +130,10 @@ def _reject(group: Json) -> str:
     return f"<details>{summary}{_table(columns, rows, 'Some of them')}</details>"
 
 
-def _tables(tables: Sequence[Json]) -> str:
+def _tables(title: str, tables: Sequence[Json]) -> str:
     if not tables:
         return ""
-    return "<h2>Tables that changed</h2>" + "".join(
+    return f"<h2>{title}</h2>" + "".join(
         _statistics(one) for one in sorted(tables, key=lambda table: (table["layer"], table["name"]))
     )
 

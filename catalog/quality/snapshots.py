@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from time import monotonic
@@ -31,6 +32,7 @@ from catalog.quality.examine import EXISTS, PUBLISHED, REFUSED, Candidate, copy_
 from catalog.quality.report import Report, TableReport, write_report
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
+from catalog.session import open_duckdb
 from catalog.settings import Settings
 
 AS_OF_DOC = "Day the row is as of: what was released by then. Partition of the table."
@@ -71,7 +73,10 @@ class SnapshotTaker:
         if unknown := [name for name in names if name not in known]:
             raise UnknownName("model kept as snapshots", unknown[0], known)
         began = monotonic()
-        with exclusive(self.settings, self.ledger, "build") as self.verify:
+        with (
+            exclusive(self.settings, self.ledger, "build") as self.verify,
+            closing(open_duckdb(self.settings)) as self.connection,
+        ):
             releases.finish_staged(self.ledger, self.lakehouse)
             live = releases.current_release(self.ledger)
             source = releases.current_release(self.ledger, as_of)
@@ -92,7 +97,7 @@ class SnapshotTaker:
             return found
         domain = found.table.domain
         limits = gate.limits_of(self.registry.domains().get(domain, ()))
-        found.status = examine(self.settings, found, live, limits, hidden_columns(self.registry, domain))
+        found.status = examine(self.connection, found, live, limits, hidden_columns(self.registry, domain))
         return found
 
     def _first_day(self) -> date | None:
@@ -129,7 +134,7 @@ class SnapshotTaker:
         told = f"Snapshots of {found.model.model}, each of the day {AS_OF}. {description or ''}".strip()
         table = stage_snapshots(self.lakehouse, found.model.table, columns, {**docs, AS_OF: AS_OF_DOC}, told)
         file = self.settings.scratch / self.run_id / f"{found.model.series}.parquet"
-        if not copy_rows(self.settings, found, field_ids(table.table), file):
+        if not copy_rows(self.connection, found, field_ids(table.table), file):
             found.status = REFUSED
             return None
         pin = table.add(self.lakehouse, file, found.as_of, {"odh.run_id": self.run_id, "odh.snapshot": found.name})

@@ -178,11 +178,10 @@ def test_keys_that_several_rows_share_are_refused_and_shown(lake: GoldLake) -> N
 @pytest.mark.parametrize(
     ("select", "told"),
     [
-        (f"select *, 1 as extra from ({FIRST})", "extra is new"),
-        (f"select code, price from ({FIRST})", "kind is gone"),
+        (f"select * exclude (kind), 1 as extra from ({FIRST})", "extra is new; kind is gone"),
         (f"select * replace (price::integer as price) from ({FIRST})", "price was DOUBLE, is INTEGER"),
     ],
-    ids=["added", "dropped", "retyped"],
+    ids=["added and dropped", "retyped"],
 )
 def test_columns_or_types_other_than_before_are_refused(kept: GoldLake, select: str, told: str) -> None:
     kept.put(kept.days[6], select)
@@ -204,11 +203,9 @@ def test_changed_columns_may_begin_another_series(lake: GoldLake) -> None:
 
 SHIFTS = [
     pytest.param(PRICES.format("(range % 50)::double + 10", 200), "(price): PSI is", id="numbers move"),
-    pytest.param(FIRST.replace("range % 3", "range % 2"), "(kind): PSI is", id="a value goes"),
     pytest.param(PRICES.format("case when range % 3 = 0 then null else (range % 50)::double end", 200),
                  "(price): PSI is", id="values go"),
     pytest.param(PRICES.format("(range % 50)::double", 99), "200 rows became 99, a change of 0.505", id="rows go"),
-    pytest.param(PRICES.format("(range % 50)::double", 301), "200 rows became 301, a change of 0.505", id="rows come"),
 ]  # fmt: skip
 
 
@@ -229,6 +226,9 @@ def test_a_small_shift_passes(lake: GoldLake) -> None:
     report = json.loads((lake.settings.reports / f"snapshot-{lake.runs:02}.json").read_text("utf-8"))
     assert {(shift["column"], shift["ks"] is None) for shift in report["shifts"]} == {("price", False), ("kind", True)}
     assert report["outcome"] == "passed"
+    page = (lake.settings.reports / f"snapshot-{lake.runs:02}.html").read_text("utf-8")
+    assert "<h2>Shifts</h2>" in page
+    assert "<h2>Tables kept</h2>" in page
 
 
 def test_a_feed_that_allows_more_lets_a_shift_pass(lake: GoldLake) -> None:
