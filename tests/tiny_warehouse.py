@@ -140,6 +140,14 @@ def write_project(folder: Path) -> None:
         path.write_text(dedent(text), "utf-8")
 
 
+def generate_silver(folder: Path) -> None:
+    """Let a project take the generated models of its lake, with the tests they bring."""
+    project = folder / "dbt_project.yml"
+    project.write_text(project.read_text("utf-8") + "model-paths: [models, generated]\n", "utf-8")
+    for name in ("macros", "tests/generic"):
+        shutil.copytree(REAL / name, folder / name, dirs_exist_ok=True)
+
+
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
