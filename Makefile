@@ -43,6 +43,10 @@ test-integration: setup ## The road on a real PostgreSQL and a real S3 server (i
 bench-ingest: setup .venv-bench/.ready ## CSV to parquet beside DuckDB, pandas and dlt: 10 minutes, 4 GB of disk (ARGS="--rows 100000")
 	.venv-bench/bin/python -m benchmarks.ingest $(ARGS)
 
+.PHONY: bench-warehouse
+bench-warehouse: setup ## Write-back, released reads, 1,000 commits, an idle run: 4 minutes (ARGS="--rows 100000 --commits 50")
+	$(BIN)/python -m benchmarks.warehouse $(ARGS)
+
 .venv-bench/.ready: requirements-bench.lock
 	$(PYTHON) -m venv --clear .venv-bench
 	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --require-hashes --no-deps -r requirements-bench.lock

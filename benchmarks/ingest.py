@@ -9,21 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.machine import commit, describe_machine
 from benchmarks.report import write_report
 
 NAMES = ("odh", "duckdb", "pandas", "dlt", "dlt_reader")
+PACKAGES = ("polars", "pyarrow", "duckdb", "pandas", "dlt")
 UNABLE = {"cp1252": {"dlt_reader"}}
 SMALL_ROWS, SMALL_COLUMNS = 50, 10
 RESULTS = Path(__file__).with_name("results") / "ingest.json"
@@ -42,7 +42,7 @@ def main() -> None:
     started, load = datetime.now(UTC), os.getloadavg()[0]
     folder = Path(tempfile.mkdtemp(prefix="bench-ingest-", dir=options.folder))
     about: dict[str, Any] = {
-        "commit": _git("rev-parse", "HEAD") + ("-dirty" if _git("status", "--porcelain", "-uno") else ""),
+        "commit": commit(),
         "started_at": started.isoformat(timespec="seconds"),
         "rows": options.rows,
         "small_files": options.small,
@@ -50,7 +50,10 @@ def main() -> None:
     report = ""
     try:
         for measures in _measure(folder, _inputs(folder, options.rows, options.small), options.repeats):
-            machine = _machine() | {"load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2)}
+            machine = describe_machine(PACKAGES) | {
+                "load_before": round(load, 2),
+                "load_after": round(os.getloadavg()[0], 2),
+            }
             cases = {case: {name: _summary(taken) for name, taken in by.items()} for case, by in measures.items()}
             results = about | {"machine": machine, "cases": cases}
             options.results.parent.mkdir(parents=True, exist_ok=True)
@@ -105,23 +108,6 @@ def _summary(taken: list[dict[str, Any]]) -> dict[str, Any]:
         "all_seconds": [round(one["seconds"], 3) for one in taken],
         "rows": taken[0]["rows"],
     }
-
-
-def _machine() -> dict[str, Any]:
-    cpuinfo = Path("/proc/cpuinfo")
-    models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
-    return {
-        "processor": models[0].split(":")[1].strip() if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("polars", "pyarrow", "duckdb", "pandas", "dlt")},
-    }
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S607
 
 
 def _python(*arguments: object) -> str:

@@ -1,4 +1,4 @@
-"""The table of docs/performance.md, from the results of `make bench-ingest`."""
+"""The tables of docs/performance.md, from the results of the benchmarks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- bench-ingest: written by the command -->\n", "<!-- bench-ingest: end -->\n"
 TITLES = {
     "odh": "OpenDataHub",
     "duckdb": "DuckDB COPY",
@@ -16,18 +15,45 @@ TITLES = {
 }
 
 
+Goal = tuple[str, str, bool]  # what is wanted, what was measured, whether it is met
+
+
 def write_report(results: dict[str, Any], *, into_docs: bool) -> str:
-    """Give the report as Markdown, and put it into its place in the docs."""
+    """Give the report of `make bench-ingest` as Markdown, and put it into its place in the docs."""
     text = _report(results)
     if into_docs:
-        page = PAGE.read_text(encoding="utf-8")
-        before, rest = page.split(BEGIN)
-        PAGE.write_text(before + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
+        put_into_docs("bench-ingest", text)
     return text
 
 
+def put_into_docs(benchmark: str, text: str) -> None:
+    """Replace what a benchmark wrote into the page the last time."""
+    begin, end = f"<!-- {benchmark}: written by the command -->\n", f"<!-- {benchmark}: end -->\n"
+    before, rest = PAGE.read_text(encoding="utf-8").split(begin)
+    PAGE.write_text(before + begin + text + end + rest.split(end)[1], encoding="utf-8")
+
+
+def goal_lines(goals: list[Goal]) -> list[str]:
+    """Goals as a table."""
+    rows = [f"| {goal} | {measured} | {'met' if met else '**missed**'} |" for goal, measured, met in goals]
+    return ["| goal | measured | |", "|---|---:|---|", *rows]
+
+
+def about_lines(results: dict[str, Any], repeats: int) -> list[str]:
+    """When, from what and on what it was measured."""
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    return [
+        f"Medians of {repeats}; {results['started_at'][:10]}, commit"
+        f" `{results['commit'][:12]}{results['commit'][40:]}`, {machine['cores']} cores of {machine['processor']},",
+        f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {versions}.",
+        f"Load average of the machine {machine['load_before']} before and {machine['load_after']} after.",
+        "",
+    ]
+
+
 def _report(results: dict[str, Any]) -> str:
-    cases, machine = results["cases"], results["machine"]
+    cases = results["cases"]
     titles = {
         "utf-8": f"{results['rows']:,} x 20, utf-8",
         "cp1252": f"{results['rows']:,} x 20, cp1252",
@@ -38,17 +64,7 @@ def _report(results: dict[str, Any]) -> str:
     lines = [f"| seconds (of processors; peak MiB) | {heads} |", "|---|" + "---:|" * len(names)]
     for case, title in titles.items():
         lines.append(f"| {title} | {' | '.join(_cell(cases[case].get(name)) for name in names)} |")
-    lines += ["", "| goal | measured | |", "|---|---:|---|"]
-    lines += [f"| {goal} | {measured} | {'met' if met else '**missed**'} |" for goal, measured, met in _goals(results)]
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    lines += [
-        "",
-        f"Medians of {len(cases['utf-8']['odh']['all_seconds'])}; {results['started_at'][:10]}, commit"
-        f" `{results['commit'][:12]}{results['commit'][40:]}`, {machine['cores']} cores of {machine['processor']},",
-        f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {versions}.",
-        f"Load average of the machine {machine['load_before']} before and {machine['load_after']} after.",
-        "",
-    ]
+    lines += ["", *goal_lines(_goals(results)), "", *about_lines(results, len(cases["utf-8"]["odh"]["all_seconds"]))]
     return "\n".join(lines)
 
 
@@ -58,7 +74,7 @@ def _cell(one: dict[str, Any] | None) -> str:
     return f"{one['seconds']:.1f} ({one['cpu_seconds']:.1f}; {one['peak_mib']:,})"
 
 
-def _goals(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
+def _goals(results: dict[str, Any]) -> list[Goal]:
     cases = results["cases"]
     seconds = {case: {name: one["seconds"] for name, one in by.items()} for case, by in cases.items()}
     peak = {name: one["peak_mib"] for name, one in cases["utf-8"].items()}
