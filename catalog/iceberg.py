@@ -287,9 +287,13 @@ def arrow_schema(table: Table, columns: Iterable[str]) -> pa.Schema:
     return pa.schema([whole.field(column) for column in columns])
 
 
-def field_ids(table: Table) -> FieldIds:
-    """Iceberg field id of each column; a column with parts has theirs too, in the form DuckDB's COPY takes."""
-    return {field.name: _ids_of(field) for field in table.schema().fields}
+def field_ids(table: Table, pin: Pin | None = None) -> FieldIds:
+    """Iceberg field id of each column, now or as they were at a snapshot.
+
+    A column with parts has theirs too, in the form DuckDB's COPY takes.
+    """
+    found = _schema_at(table, pin) if pin else table.schema()
+    return {field.name: _ids_of(field) for field in found.fields}
 
 
 def _ids_of(field: NestedField) -> int | FieldIds:

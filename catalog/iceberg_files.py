@@ -17,6 +17,7 @@ from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation, Snapshot
+from pyiceberg.table.update import SetCurrentSchemaUpdate
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
 
 from catalog.errors import PermanentError
@@ -41,6 +42,11 @@ class _Swap(_OverwriteFiles):
     """pyiceberg's overwrite of named files, which else keeps manifests of removed files for ever and merges none."""
 
     most_manifests = MANIFESTS_KEPT
+    is_forgetting = False  # says nothing of the files removed, whose entries hold their least and greatest values
+
+    def _deleted_entries(self) -> list[ManifestEntry]:
+        entries = super()._deleted_entries()
+        return [] if self.is_forgetting else entries
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
         live = [one for one in manifests if one.added_snapshot_id == self.snapshot_id or _holds_files(one)]
@@ -67,6 +73,7 @@ def swap_files(
     branch: str | None = None,
     *,
     merge_manifests: bool = False,
+    is_forgetting: bool = False,
 ) -> int | None:
     """Remove some data files of a table and add others, in one snapshot, and return that.
 
@@ -80,6 +87,7 @@ def swap_files(
         summary: facts kept in the snapshot's summary.
         branch: an existing branch; None is ``main``.
         merge_manifests: merge them however few there are.
+        is_forgetting: leave no word of the removed files in the new manifests.
 
     Raises:
         PermanentError: a file to remove is not of the branch, or there is no such branch; nothing has changed then.
@@ -90,16 +98,22 @@ def swap_files(
         return head.snapshot_id if head else None
     places = [lakehouse.place_file(table, file, folder) for file in files]
     operation = Operation.OVERWRITE if head else Operation.APPEND
+    present = table.metadata.current_schema_id
     with table.transaction() as transaction:
+        if head and head.schema_id not in (None, present):  # rows of a snapshot keep the columns they had
+            transaction._apply((SetCurrentSchemaUpdate(schema_id=head.schema_id),))
         swap = _Swap(operation, transaction, table.io, None, dict(summary), branch or MAIN_BRANCH)
         for one in removed:
             swap.delete_data_file(one)
+        swap.is_forgetting = is_forgetting
         swap.most_manifests = 1 if merge_manifests else MANIFESTS_KEPT
         if table.spec().is_unpartitioned():  # pyiceberg looks for files by their partitions, and finds none in none
             swap.delete_by_predicate(AlwaysTrue())
         for added in parquet_files_to_data_files(table.io, transaction.table_metadata, iter(places)):
             swap.append_data_file(added)
         swap.commit()
+        if transaction.table_metadata.current_schema_id != present:
+            transaction._apply((SetCurrentSchemaUpdate(schema_id=present),))
     return swap.snapshot_id
 
 

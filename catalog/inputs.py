@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from catalog.erasure import Person, not_erased, persons
 from catalog.errors import LakeBusy
 from catalog.feed import Feed
 from catalog.iceberg import BRONZE, Lakehouse, Pin
@@ -34,6 +35,7 @@ class Inputs:
     pins: Mapping[str, Mapping[str, Pin]] = field(default_factory=dict)  # feed → bronze table → pin
     versions: Mapping[str, Sequence[Version]] = field(default_factory=dict)  # feed → what its tables hold, until when
     held: Mapping[str, str] = field(default_factory=dict)
+    erased: Mapping[str, Sequence[Person]] = field(default_factory=dict)  # bronze table → who was erased from it
 
     def hold_rows(self, feeds: Iterable[Feed]) -> bool:
         """Whether any table of some feeds was ever loaded."""
@@ -61,7 +63,8 @@ def pin_inputs(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, feeds: 
                 versions[feed.feed] = feed_versions(ledger, feed.feed, until)
         except LakeBusy:
             held[feed.feed] = f"{feed.feed} is being synced; build again when that has ended"
-    return Inputs(pins, versions, held)
+    erased = {name: persons(ledger, name) for of_feed in pins.values() for name in of_feed}
+    return Inputs(pins, versions, held, erased)
 
 
 def show_bronze(
@@ -73,9 +76,10 @@ def show_bronze(
     put_versions(connection, inputs.versions[feed.feed])
     for name, pin in inputs.pins[feed.feed].items():
         rows = scan_sql(pin)
-        masked = masked_rows(settings, feed, name, lakehouse.headers(pin), rows)
-        show = create_view if masked is None else put_masked
-        show(connection, BRONZE, name, versioned_select(name, masked or rows))
+        there = not_erased(inputs.erased.get(name, ()), name, rows, settings)
+        shown = masked_rows(settings, feed, name, lakehouse.headers(pin), there) or there
+        show = create_view if shown == rows else put_masked
+        show(connection, BRONZE, name, versioned_select(name, shown))
 
 
 def _pin_feed(ledger: Ledger, lakehouse: Lakehouse, feed: Feed) -> dict[str, Pin]:

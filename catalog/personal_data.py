@@ -14,6 +14,7 @@ import duckdb
 
 from catalog.errors import BuildFailed
 from catalog.feed import Feed
+from catalog.functions import install_functions
 from catalog.names import quote_identifier
 from catalog.policies import Policy
 from catalog.settings import Settings
@@ -85,6 +86,14 @@ def hashed(expression: str, key: bytes) -> str:
     text = f"encode(fr_text({expression}))"
     digest = f"sha256(unhex('{outer}') || unhex(sha256(unhex('{inner}') || {text})))"
     return f"case when fr_text({expression}) is null then {expression} else left({digest}, {HASH_DIGITS}) end"
+
+
+def hash_of(value: str, key: bytes) -> str:
+    """The same keyed hash, of a value in hand."""
+    with duckdb.connect() as connection:
+        install_functions(connection)
+        found = connection.execute(f"select {hashed('?', key)}".replace("?", "$1"), [value]).fetchone()
+    return str(found[0]) if found else ""
 
 
 def personal_data_key(settings: Settings, why: str) -> bytes:

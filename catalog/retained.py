@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from catalog import schema
 from catalog.clock import utc_now
+from catalog.iceberg import BRONZE
 from catalog.ledger import Ledger
 
 LIVE = ("staged", "published")
@@ -59,11 +60,11 @@ def pins_of(ledger: Ledger, layer: str, name: str, leaving_since: datetime) -> P
     Args:
         leaving_since: releases removed before are no longer honoured.
     """
-    r, t = schema.releases.c, schema.release_tables.c
-    wanted = (r.release_id, r.status, r.removed_at, t.snapshot_id, t.metadata_location)
-    query = sa.select(*wanted).join_from(schema.releases, schema.release_tables)
+    r, (pinning, mine) = schema.releases.c, _pinning(layer, name)
+    wanted = (r.release_id, r.status, r.removed_at, pinning.c.snapshot_id, pinning.c.metadata_location)
+    query = sa.select(*wanted).join_from(schema.releases, pinning)
     with ledger.begin() as connection:
-        rows = connection.execute(query.where(t.layer == layer, t.table_name == name)).all()
+        rows = connection.execute(query.where(*mine, pinning.c.snapshot_id.is_not(None))).all()
     live = {row.release_id: row.snapshot_id for row in rows if row.status in LIVE}
     leaving = frozenset(row.snapshot_id for row in rows if row.removed_at and row.removed_at > leaving_since)
     return Pins(live, leaving, frozenset(row.metadata_location for row in rows))
@@ -85,8 +86,7 @@ def repin(
         stand_ins: for a rewritten snapshot, the one with the same rows.
         held: the snapshots that metadata holds; rows of others are left as they are.
     """
-    t = schema.release_tables
-    mine = (t.c.layer == layer, t.c.table_name == name)
+    t, mine = _pinning(layer, name)
     with ledger.begin() as connection:
         for old, new in stand_ins.items():
             connection.execute(t.update().where(*mine, t.c.snapshot_id == old).values(snapshot_id=new))
@@ -140,6 +140,13 @@ def note_unnamed(ledger: Ledger, new: Iterable[str], forgotten: Iterable[str], n
             connection.execute(u.delete().where(u.c.path == sa.bindparam("this_path")), gone)
         if rows:
             connection.execute(u.insert(), rows)
+
+
+def _pinning(layer: str, name: str) -> tuple[sa.Table, tuple[sa.ColumnElement[bool], ...]]:
+    """Where releases pin a table, and which rows there are the table's: bronze is what a release was made from."""
+    if layer == BRONZE:
+        return schema.release_inputs, (schema.release_inputs.c.table_name == name,)
+    return schema.release_tables, _of(schema.release_tables, layer, name)
 
 
 def _of(table: sa.Table, layer: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:

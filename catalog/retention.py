@@ -169,7 +169,8 @@ def _newest_or_unfinished(ledger: Ledger, feed: str) -> set[tuple[str, date]]:
 
 def drop_pins(ledger: Ledger, before: datetime) -> None:
     """Forget what releases pinned that were removed before a moment: nobody reads them any more."""
-    r, t = schema.releases.c, schema.release_tables
+    r = schema.releases.c
     gone = sa.select(r.release_id).where(r.status == REMOVED, r.removed_at <= before)
     with ledger.begin() as connection:
-        connection.execute(t.delete().where(t.c.release_id.in_(gone)))
+        for pinning in (schema.release_tables, schema.release_inputs):
+            connection.execute(pinning.delete().where(pinning.c.release_id.in_(gone)))

@@ -6,6 +6,7 @@ The old snapshots and their files stay until they are let go of; that is the cal
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,21 +56,32 @@ def remove_rows(
     layer, name = table.name()
     pin = Pin(layer, name, table.metadata_location, head.snapshot_id)
     affected = affected_files(connection, pin, condition)
-    days = {bare_path(one.path): one.day for one in data_files(table, head.snapshot_id)}
-    scratch.mkdir(parents=True, exist_ok=True)
-    left = [_write_rest(connection, pin, table, one, condition, scratch) for one in affected if one.rows > one.matches]
-    folder = "kept"
-    if days and affected and (day := days[bare_path(affected[0].path)]):
-        folder = day.isoformat()
+    left, folder = write_rest(connection, table, pin, affected, condition, scratch)
     swap_files(lakehouse, table, [one.path for one in affected], left, folder, summary, branch)
     return sum(one.matches for one in affected)
+
+
+def write_rest(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    pin: Pin,
+    affected: Sequence[Affected],
+    condition: str,
+    scratch: Path,
+) -> tuple[list[Path], str]:
+    """Write each file of a pinned table anew without the rows of a condition; returns the files and their folder."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    left = [_write_rest(connection, pin, table, one, condition, scratch) for one in affected if one.rows > one.matches]
+    days = {bare_path(one.path): one.day for one in data_files(table, pin.snapshot_id)} if affected else {}
+    day = days[bare_path(affected[0].path)] if affected else None
+    return left, day.isoformat() if day else "kept"
 
 
 def _write_rest(
     connection: duckdb.DuckDBPyConnection, pin: Pin, table: Table, file: Affected, condition: str, scratch: Path
 ) -> Path:
     path = scratch / f"rest-{uuid.uuid4().hex}.parquet"
-    ids = field_ids(table)
+    ids = field_ids(table, pin)
     columns = ", ".join(quote_identifier(name) for name in ids)
     where = f"filename = {quote_literal(file.path)} and ({condition}) is not true"
     rest = f"select {columns} from {table_function(pin)} where {where} order by file_row_number"  # noqa: S608 - quoted

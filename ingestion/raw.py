@@ -33,12 +33,25 @@ _OF_THE_ANSWER = {"final_url", "etag", "last_modified", "unsteady_etag", "conten
 log = structlog.get_logger(__name__)
 
 
+class RawErasure(BaseModel):
+    """What an erasure changed in the bytes of a file; without a checksum after, the file was removed whole."""
+
+    model_config = ConfigDict(frozen=True)
+
+    erasure_id: int
+    lines: int | None
+    sha256_before: str
+    sha256_after: str | None
+    erased_at: datetime
+
+
 class Manifest(BaseModel):
     """What one extraction found at one resource.
 
     ``unchanged`` refers by ``key`` to the bytes of an earlier extraction; what the server said then (status, ETag…)
     is repeated when nothing was asked or nothing new was said. ``http_status`` is None when no request was needed.
     ``evidence`` is the sign that decided (see ``changes``); None in manifests written before it was kept.
+    ``sha256`` is that of the bytes as received, also where ``erasures`` says what was taken out of them since.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +80,7 @@ class Manifest(BaseModel):
     started_at: datetime
     finished_at: datetime
     portal: dict[str, Any]
+    erasures: tuple[RawErasure, ...] = ()
 
 
 class RawZone:
@@ -95,6 +109,26 @@ class RawZone:
                 for child in self._store.children(folder):
                     if child.endswith(MANIFEST_SUFFIX):
                         yield self._read(f"{folder}/{child}")
+
+    def holds(self, manifest: Manifest) -> bool:
+        """Whether a manifest's bytes are there: retention or an erasure may have removed them."""
+        return self._store.exists(manifest.key)
+
+    def replace_erased(self, key: str, cleaned: Path | None, feed: str, note: RawErasure) -> None:
+        """Put bytes without a person in the place of a file, or none, and say so in every manifest that names it.
+
+        Args:
+            cleaned: a finished local file, gone afterwards; None removes the file.
+        """
+        for manifest in self.manifests(feed):
+            if manifest.key == key:
+                noted = manifest.model_copy(update={"erasures": (*manifest.erasures, note)})
+                place = _manifest_key(manifest.feed, manifest.extraction_date, manifest.resource_id)
+                self._store.put_bytes(noted.model_dump_json(indent=2).encode(), place)
+        if cleaned is None:
+            self._store.delete(key)
+        else:
+            self._store.put_file(cleaned, key)
 
     def local_file(self, manifest: Manifest, scratch: Path) -> Path:
         """A local file with the manifest's bytes; in the raw zone itself when that is local, so only to be read."""

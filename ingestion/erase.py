@@ -1,0 +1,101 @@
+"""One erasure from end to end: what is removed where, in an order no kill harms, and the look afterwards."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from catalog import releases
+from catalog.clock import utc_now
+from catalog.erasure import Erased, Eraser, Line, Person, person_of, remember, write_report
+from catalog.feed import Feed
+from catalog.names import bronze_table
+from catalog.personal_data import personal_data_key
+from catalog.retained import Removal, record_removals
+from catalog.runs import Run
+from catalog.storage import raw_store
+from catalog.upkeep import Upkeep, finish_rewrites
+from ingestion.erase_raw import RawChange, count_in_raw, erase_from_raw
+from ingestion.raw import RawZone
+
+
+def erase_person(
+    run: Run, feed: Feed, name: str, values: Mapping[str, str], reason: str, *, is_dry: bool
+) -> dict[str, Any]:
+    """Erase a person and tell what was removed and what is left; the locks of the build and the feed are held.
+
+    Raises:
+        UsageError: no such table or column, or no key for the hashes by which the person stays away.
+    """
+    key = personal_data_key(run.settings, "an erasure keeps a keyed hash of whom it erased")
+    person = person_of(bronze_table(feed.feed, name), values, key)
+    at_once = run.settings.model_copy(update={"file_delay_days": 0.0})
+    scratch = run.settings.scratch / run.run_id
+    with closing(Upkeep(at_once, run.ledger, run.lakehouse, scratch, utc_now())) as upkeep:
+        eraser = Eraser(run.ledger, run.lakehouse, upkeep, person, key)
+        found = eraser.find_lines()  # before anything else: a table or column that is not there is told
+        zone = RawZone(raw_store(run.settings))
+        if is_dry:
+            raw = erase_from_raw(zone, run.ledger, eraser, feed.feed, 0, found, values, scratch, is_dry=True)
+            counts = {str(place): eraser.count(place, found) for place in eraser.places(feed.domain)}
+            told = {"dry_run": True, "lines": len(found), "found": counts, "left": {}}
+            return {**told, "raw": [asdict(one) for one in raw]}
+        releases.finish_staged(run.ledger, run.lakehouse)
+        finish_rewrites(run.ledger, run.lakehouse)
+        return _carry_out(run, feed, eraser, zone, person, found, values, reason)
+
+
+def _carry_out(
+    run: Run,
+    feed: Feed,
+    eraser: Eraser,
+    zone: RawZone,
+    person: Person,
+    found: Sequence[Line],
+    values: Mapping[str, str],
+    reason: str,
+) -> dict[str, Any]:
+    erasure_id, known = remember(run.ledger, person, reason, run.run_id)
+    lines = sorted({*found, *known})
+    erased = Erased(erasure_id, lines=lines)
+    write_report(run.ledger, erased, is_finished=False)  # a repeat after a kill knows the lines bronze no longer has
+    scratch = run.settings.scratch / run.run_id
+    told = f"erasure {erasure_id}: {reason}"
+    raw = erase_from_raw(zone, run.ledger, eraser, feed.feed, erasure_id, lines, values, scratch)
+    record_removals(run.ledger, run.run_id, [one.removal(told, feed.feed) for one in raw])
+    for place in eraser.places(feed.domain):
+        rows, files = eraser.erase(place, lines)
+        erased.removed[str(place)], erased.left[str(place)] = rows, eraser.count(place, lines)
+        erased.files_removed += files
+        removal = Removal("erased_rows", told, place.layer, place.name, feed=feed.feed, rows=rows)
+        record_removals(run.ledger, run.run_id, [removal] if rows else [])
+    erased.removed["ops.rejects"] = eraser.erase_rejects(lines, list(values.values()))
+    reports = list(_reports_of(run, values))
+    for path in reports:
+        path.unlink()
+    erased.removed["reports"], erased.left["reports"] = len(reports), len(list(_reports_of(run, values)))
+    erased.left["raw.files"] = count_in_raw(zone, feed.feed, lines, values, scratch)
+    write_report(run.ledger, erased, is_finished=erased.is_proven)
+    return _report(erased, raw)
+
+
+def _report(erased: Erased, raw: Sequence[RawChange]) -> dict[str, Any]:
+    facts = {name: value for name, value in asdict(erased).items() if name != "lines"}
+    told = {"dry_run": False, "is_proven": erased.is_proven, "lines": len(erased.lines)}
+    return {**facts, **told, "raw": [asdict(one) for one in raw]}
+
+
+def _reports_of(run: Run, values: Mapping[str, str]) -> Iterator[Path]:
+    """Validation reports, JSON or pages, that show all of the values."""
+    forms = [{value, html.escape(value), json.dumps(value)[1:-1]} for value in values.values()]
+    folder = run.settings.reports
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if path.is_file():
+            text = path.read_text("utf-8", "replace")
+            if all(any(form in text for form in one) for one in forms):
+                yield path
