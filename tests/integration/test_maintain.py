@@ -272,6 +272,28 @@ def test_a_rewrite_is_no_change_to_those_who_build_on_the_table(tmp_path: Path) 
         assert newest.content_id == newest.snapshot_id
 
 
+def test_the_bronze_a_release_was_made_from_stays_readable(tmp_path: Path) -> None:
+    with closing(Lake(tmp_path, file_delay_days=0)) as lake:
+        for number in range(5):
+            lake.load(DAYS[0], f"x{number}")
+        release = lake.release((1, "v"))
+        made_from = lake.lakehouse.pin(BRONZE, "f__t")
+        assert made_from
+        row = (release, "f__t", made_from.metadata_location, made_from.snapshot_id)
+        with lake.ledger.begin() as connection:
+            connection.exec_driver_sql("insert into release_inputs values (?, ?, ?, ?)", row)
+        for number in range(5, 10):
+            lake.load(DAYS[0], f"x{number}")
+        for _ in range(2):
+            lake.maintain()
+        with lake.ledger.begin() as connection:
+            query = "select metadata_location, snapshot_id from release_inputs"
+            [(location, snapshot)] = connection.exec_driver_sql(query).all()
+        then, now = lake.rows([Pin(BRONZE, "f__t", location, snapshot), Pin(BRONZE, "f__t", location, None)])
+        assert (len(then), len(now)) == (5, 10)
+        assert len(data_files(lake.lakehouse.table(BRONZE, "f__t"))) == 1
+
+
 def test_a_loop_of_small_commits_stays_small(tmp_path: Path) -> None:
     with closing(Lake(tmp_path)) as lake:
         for number in range(30):
