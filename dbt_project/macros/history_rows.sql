@@ -27,11 +27,11 @@
                 *,
                 {%- if keys and mode == 'upsert' %}
                 lead(_extraction_date) over followed as _ended,
-                lag(_content) over followed is distinct from _content as _begins
+                coalesce(lag(_content) over followed <> _content, true) as _begins
                 {%- else %}
                 _replaced_on as _ended,
-                lag(_content) over followed is distinct from _content
-                or lag(_replaced_on) over followed is distinct from _extraction_date as _begins
+                coalesce(lag(_content) over followed <> _content, true)
+                or coalesce(lag(_replaced_on) over followed <> _extraction_date, true) as _begins
                 {%- endif %}
             from (
                 select
