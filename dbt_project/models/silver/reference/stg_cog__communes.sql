@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('cog', 'communes') }}
+    {{ current_rows(source('cog', 'communes'), mode='append') }}
 
 ),
 

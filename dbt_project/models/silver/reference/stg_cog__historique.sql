@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('cog', 'historique') }}
+    {{ current_rows(source('cog', 'historique'), mode='append') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('fusions', 'communes') }}
+    {{ current_rows(source('fusions', 'communes'), mode='append') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('populations', 'communes') }}
+    {{ current_rows(source('populations', 'communes'), mode='append') }}
 
 ),
 
