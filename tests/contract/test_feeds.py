@@ -42,7 +42,8 @@ def sources() -> list[tuple[str, str, str, dict[str, Any]]]:
 def test_a_feed_table_has_one_silver_model_that_reads_its_columns(feed: Feed, table: FeedTable) -> None:
     models = list(SILVER.rglob(f"stg_{feed.feed}__{table.name}.sql"))
     assert [path.parent.name for path in models] == [feed.domain]
-    text = models[0].read_text("utf-8")
+    histories = list(SILVER.rglob(f"stg_{feed.feed}__{table.name}__history.sql"))  # the model may read this in turn
+    text = "".join(path.read_text("utf-8") for path in [*models, *histories])
     assert re.findall(r"source\('(\w+)', '(\w+)'\)", text) == [(feed.feed, table.name)]
     assert set(table.columns) - set(re.findall(r"\w+", text)) == set(), "columns no model reads; drop them in the feed"
 
@@ -57,7 +58,8 @@ def test_a_feed_table_has_one_source_entry(feed: Feed, table: FeedTable) -> None
 
 def test_no_model_and_no_source_is_without_its_feed() -> None:
     declared = {(feed.feed, table.name) for feed in REGISTRY for table in feed.declared}
-    modelled = {tuple(path.stem.removeprefix("stg_").split("__")) for path in SILVER.rglob("stg_*.sql")}
+    tables = [path.stem.removeprefix("stg_").removesuffix("__history") for path in SILVER.rglob("stg_*.sql")]
+    modelled = {tuple(table.split("__")) for table in tables}
     assert modelled == {entry[1:3] for entry in sources()} == declared
 
 

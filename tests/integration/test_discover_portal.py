@@ -106,7 +106,7 @@ class TestStandIn:
         (lake_feeds(lake) / "ours.yml").write_text(text)
         found = run(lake, "feeds", "add", "repertoire-national-des-elus-1")
         assert found.exit_code == 0
-        assert "followed by ours" in found.stdout
+        assert "followed by elus, ours" in found.stdout
 
     def test_a_list_fits_the_terminal_and_says_what_it_leaves_out(self, lake: Settings) -> None:
         shown = run(lake, "discover", "--limit", "3")
