@@ -120,7 +120,8 @@ class Dbt:
                 return unreadable
             self._keep_parse()
         project, target = str(self.linked), str(self.target)
-        options = ["--project-dir", project, "--profiles-dir", project, "--target-path", target, "--log-path", target]
+        options = ["--project-dir", project, "--profiles-dir", project, "--target", "private"]
+        options += ["--target-path", target, "--log-path", target]
         asked, answers = self._process.stdin, self._process.stdout
         if asked is None or answers is None:
             raise BuildFailed("the dbt process has no pipes")

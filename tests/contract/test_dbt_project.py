@@ -61,7 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
             columns = {**dict.fromkeys(table.columns, "varchar"), **LINEAGE, "_replaced_on": "date"}
             body = ", ".join(f"{quote_identifier(column)} {kind}" for column, kind in columns.items())
             connection.execute(f"create table bronze.{quote_identifier(name)} ({body})")
-    command = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    command = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", "private"]
     command += ["--target-path", str(folder / "target"), "--log-path", str(folder), "--no-use-colors"]
     done = subprocess.run(
         [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *command],
