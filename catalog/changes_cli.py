@@ -34,6 +34,7 @@ def changes(
     """Show the rows of a table inserted, updated and deleted between two releases or days."""
     from catalog.iceberg import Lakehouse
     from catalog.ledger import Ledger
+    from catalog.registry import load_registry
     from catalog.session import open_duckdb
     from catalog.settings import load_settings
     from catalog.table_changes import ChangeFinder, point
@@ -44,7 +45,7 @@ def changes(
         closing(Lakehouse(settings)) as lakehouse,
         closing(open_duckdb(settings)) as connection,
     ):
-        finder = ChangeFinder(connection, ledger, lakehouse)
+        finder = ChangeFinder(connection, ledger, lakehouse, load_registry(settings))
         found = finder.between(table, point(start), point(end))
         if json or not sys.stdout.isatty():
             _stream_json(found, with_rows=not summary)
@@ -122,7 +123,8 @@ def print_changes(found: TableChanges, *, with_rows: bool) -> None:
 
 
 def _named(state: State) -> str:
-    return f"release {state.release_id} of {state.extraction_date}"
+    release = f"release {state.release_id} of " if state.release_id is not None else ""
+    return f"{release}{state.extraction_date}"
 
 
 def _told(change: Change) -> str:

@@ -59,7 +59,7 @@ def list_them(
 
 @releases_app.command("show")
 def show(release_id: Id, json: Json = False) -> None:
-    """Show one release: its tables, and which of them changed."""
+    """Show one release: its tables, which of them changed, and the bronze it was made from."""
     from catalog.release_history import tables_of
     from catalog.releases import find_release
     from catalog.terminal import console, print_json, print_table
@@ -76,6 +76,8 @@ def show(release_id: Id, json: Json = False) -> None:
         for one in tables
     ]
     print_table(("layer", "table", "domain", "rows", "rows before", ""), rows)
+    if release.inputs:
+        print_table(("made from bronze", "snapshot"), [(pin.name, str(pin.snapshot_id)) for pin in release.inputs])
 
 
 @releases_app.command("rollback")
@@ -93,7 +95,8 @@ def rollback(release_id: Id, json: Json = False) -> None:
 
 
 def _as_json(release: Release) -> dict[str, Any]:
-    return {"release_id": release.release_id, "extraction_date": release.extraction_date}
+    inputs = [{"table": pin.name, "snapshot_id": pin.snapshot_id} for pin in release.inputs]
+    return {"release_id": release.release_id, "extraction_date": release.extraction_date, "made_from": inputs}
 
 
 @contextmanager

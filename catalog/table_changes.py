@@ -1,31 +1,36 @@
 """The two states of a table that ``odh changes`` compares; ``catalog/changes.py`` compares them.
 
-A day means the newest release whose extraction date is not later.
+Silver and gold are as released: a day means the newest release whose extraction date is not later. Bronze is as the
+extractions up to a day tell it, for it is part of no release.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import duckdb
 
 from catalog.changes import Changes
 from catalog.errors import UnknownName, UsageError
-from catalog.iceberg import GOLD, SILVER, Lakehouse
+from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse
 from catalog.ledger import Ledger
+from catalog.names import quote_identifier
+from catalog.registry import Registry
 from catalog.releases import Release, current_release, find_release
+from catalog.row_choice import current_rows
 from catalog.session import scan_sql
 from catalog.table_keys import key_of
+from catalog.versions import feed_versions, put_versions, versioned_select
 
 Point = date | int  # a day, or the number of a release
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The release whose table is compared."""
+    """When a table was as it is compared; bronze is of a day, and of no release."""
 
-    release_id: int
+    release_id: int | None
     extraction_date: date
 
 
@@ -59,17 +64,21 @@ class ChangeFinder:
     connection: duckdb.DuckDBPyConnection
     ledger: Ledger
     lakehouse: Lakehouse
+    registry: Registry
 
     def between(self, table: str, old: Point, new: Point) -> TableChanges:
         """Compare a table of two states; where one of them lacks it, all its rows came or went.
 
         Args:
-            table: ``gold.<name>`` or ``silver.<name>``, or the name alone.
+            table: ``gold.<name>``, ``silver.<name>`` or ``bronze.<name>``, or the name alone.
 
         Raises:
             UnknownName: there is no such table in either state, or no such release.
             UsageError: nothing had been released by that day.
         """
+        layer, _, name = table.rpartition(".")
+        if layer == BRONZE or (not layer and name in self.lakehouse.names(BRONZE)):
+            return self._of_bronze(name, old, new)
         return self._of_releases(table, self._release(old), self._release(new))
 
     def _of_releases(self, table: str, old: Release, new: Release) -> TableChanges:
@@ -89,6 +98,36 @@ class ChangeFinder:
         if release is None:
             raise UsageError(f"Nothing had been released by {asked}; odh releases list tells what there is.")
         return release
+
+    def _of_bronze(self, name: str, old: Point, new: Point) -> TableChanges:
+        pin = self.lakehouse.pin(BRONZE, name)
+        if pin is None:
+            raise UnknownName("bronze table", name, self.lakehouse.names(BRONZE))
+        was, is_ = (
+            State(None, self._release(one).extraction_date if isinstance(one, int) else one) for one in (old, new)
+        )
+        before, after = (self._bronze_at(name, scan_sql(pin), state.extraction_date) for state in (was, is_))
+        declared = self.registry.bronze_tables().get(name)
+        return TableChanges(
+            BRONZE, name, was, is_, Changes(self.connection, before, after, declared.keys if declared else ())
+        )
+
+    def _bronze_at(self, name: str, rows: str, day: date) -> str | None:
+        """SELECT of the rows that were current on a day and the columns their files had; None where there was none."""
+        label = f"{name} {day}"
+        known = feed_versions(self.ledger, name.partition("__")[0], day)
+        mine = [replace(one, table_name=label) for one in known if one.table_name == name]
+        if not mine:
+            return None
+        put_versions(self.connection, mine)
+        declared = self.registry.bronze_tables().get(name)
+        mode = {"mode": declared.mode} if declared else {}
+        current = current_rows(f"({versioned_select(label, rows)})", **mode)
+        columns = self.connection.sql(f"from ({current}) limit 0").columns
+        counted = ", ".join(f"count({quote_identifier(column)})" for column in columns)
+        filled = self.connection.execute(f"select {counted} from ({current})").fetchone() or ()
+        named = [quote_identifier(column) for column, rows in zip(columns, filled, strict=True) if rows]
+        return f"select {', '.join(named)} from ({current})" if named else None
 
 
 def _place(table: str, *both: Release) -> tuple[str, str]:

@@ -51,8 +51,8 @@ def test_a_rollback_is_a_release_with_the_tables_of_an_earlier_one(story: Wareho
     assert sql(story.settings, "select a.*, b.* from gold.fct_a as a, gold.fct_b as b") == [(1, "x", 1)]
     with pytest.raises(UnknownName):
         sql(story.settings, "select * from gold.fct_c")
-    assert [row[0] for row in story.main("fct_a")] == [1]
-    assert story.tags("fct_a") >= {"release-1", "release-2"}
+    assert story.main("fct_a") == [(1, "x")]
+    assert story.tags("fct_a") == {"release-1", "release-2"}
     told = sql(story.settings, "select command, status from ops.runs")
     assert told == [("releases rollback 1", "succeeded")]
 

@@ -1,4 +1,4 @@
-"""``odh changes`` over releases, keys included, from the dbt project to the command."""
+"""``odh changes`` over releases and extractions, keys included, from the dbt project to the command."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyWarehouse]:
 
 def compare(tiny: TinyWarehouse, table: str, old: Point, new: Point) -> tuple[TableChanges, list[Any]]:
     with closing(open_duckdb(tiny.settings)) as connection:
-        found = ChangeFinder(connection, tiny.ledger, tiny.lakehouse).between(table, old, new)
+        found = ChangeFinder(connection, tiny.ledger, tiny.lakehouse, tiny.registry).between(table, old, new)
         return found, [(one.kind, dict(one.key), one.old, one.new) for one in found.changes.rows()]
 
 
@@ -55,6 +55,11 @@ EXPECTED = {
         ("updated", {"code": "a"}, {"amount": 1, "amounts": [1]}, {"amount": 5, "amounts": [5]}),
         ("deleted", {"code": "b"}, {"code": "b", "amount": 2, "amounts": [2]}, None),
         ("inserted", {"code": "c"}, None, {"code": "c", "amount": 3, "amounts": [3]}),
+    ],
+    "bronze.up__lines": [
+        ("updated", {"code": "a"}, {"amount": "1"}, {"amount": "5"}),
+        ("deleted", {"code": "b"}, {"code": "b", "amount": "2"}, None),
+        ("inserted", {"code": "c"}, None, {"code": "c", "amount": "3"}),
     ],
     "silver.stg_up__lines": [  # no test says what its key is
         ("deleted", {}, {"code": "a", "amount": 1}, None),
@@ -77,7 +82,7 @@ def test_rows_inserted_updated_and_deleted_between_two_releases_or_days(
 
 
 def test_a_name_alone_is_looked_for_in_every_layer(tiny: TinyWarehouse) -> None:
-    for name in ("fct_up", "stg_up__lines"):
+    for name in ("fct_up", "up__lines", "stg_up__lines"):
         found, _ = compare(tiny, name, MONDAY, TUESDAY)
         assert f"{found.layer}.{found.name}" in EXPECTED
 
@@ -88,9 +93,21 @@ def test_a_table_that_did_not_change_is_not_read(tiny: TinyWarehouse) -> None:
     assert (found.changes.counts.old, found.changes.counts.new) == (2, 2)
 
 
+def test_a_column_that_came_in_bronze_changes_no_row(tiny: TinyWarehouse) -> None:
+    found, rows = compare(tiny, "bronze.up__lines", TUESDAY, WEDNESDAY)
+    assert (rows, found.changes.how.came) == ([], ("more",))
+
+
+def test_bronze_before_its_first_extraction_came_whole(tiny: TinyWarehouse) -> None:
+    found, _ = compare(tiny, "bronze.up__lines", date(2023, 1, 1), MONDAY)
+    assert (found.changes.counts.old, found.changes.counts.inserted) == (0, 2)
+
+
 def test_what_is_not_there_is_told(tiny: TinyWarehouse) -> None:
     with pytest.raises(UnknownName, match=r"named 'gold\.fct_upp'. Did you mean 'gold\.fct_up'"):
         compare(tiny, "gold.fct_upp", 1, 2)
+    with pytest.raises(UnknownName, match="no bronze table named 'nothing'"):
+        compare(tiny, "bronze.nothing", 1, 2)
     with pytest.raises(UnknownName, match="no release named '9'"):
         compare(tiny, "gold.fct_up", 1, 9)
     with pytest.raises(UsageError, match="Nothing had been released by 2023-01-01"):
@@ -126,7 +143,7 @@ def test_the_command_tells_people_what_changed(
     from catalog.changes_cli import print_changes
 
     with closing(open_duckdb(tiny.settings)) as connection:
-        finder = ChangeFinder(connection, tiny.ledger, tiny.lakehouse)
+        finder = ChangeFinder(connection, tiny.ledger, tiny.lakehouse, tiny.registry)
         print_changes(finder.between("stg_up__lines", 1, 2), with_rows=True)
     told = capsys.readouterr().out
     assert "2 rows + 2 inserted - 2 deleted = 2 rows; 0 updated" in told
