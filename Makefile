@@ -70,7 +70,7 @@ check: lint test ## Exactly what CI runs
 
 .PHONY: dbt-docs
 dbt-docs: setup ## Document silver and gold in one page, dbt_project/target/static_index.html
-	cd dbt_project && DO_NOT_TRACK=1 ../$(BIN)/dbt --quiet docs generate --static --empty-catalog --profiles-dir .
+	cd dbt_project && DO_NOT_TRACK=1 ../$(BIN)/dbt --quiet docs generate --static --empty-catalog --profiles-dir . --target private
 	@echo "Open dbt_project/target/static_index.html"
 
 .PHONY: schema
