@@ -21,7 +21,7 @@ from pyiceberg.table.update import SetCurrentSchemaUpdate
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
 
 from catalog.errors import PermanentError
-from catalog.iceberg import Lakehouse
+from catalog.iceberg import STAGING, Lakehouse
 
 EPOCH = date(1970, 1, 1)
 MANIFEST_BYTES = 8 << 20  # what a merged manifest may weigh, Iceberg's own default
@@ -100,7 +100,8 @@ def swap_files(
     operation = Operation.OVERWRITE if head else Operation.APPEND
     present = table.metadata.current_schema_id
     with table.transaction() as transaction:
-        if head and head.schema_id not in (None, present):  # rows of a snapshot keep the columns they had
+        # rows of a snapshot keep the columns they had; what is staged has the columns it was staged with
+        if head and branch != STAGING and head.schema_id not in (None, present):
             transaction._apply((SetCurrentSchemaUpdate(schema_id=head.schema_id),))
         swap = _Swap(operation, transaction, table.io, None, dict(summary), branch or MAIN_BRANCH)
         for one in removed:
