@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import yaml
 from conftest import lake_settings
 from tiny_warehouse import feed
@@ -16,7 +17,6 @@ from catalog.ledger import Ledger
 from catalog.quality.snapshots import Snapshot, SnapshotTaker
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
-from catalog.session import open_duckdb
 from catalog.settings import Settings
 
 TODAY = date(2026, 6, 1)
@@ -84,7 +84,7 @@ class GoldLake:
         return taken
 
     def _stage(self, name: str, select: str) -> ReleasedTable:
-        with open_duckdb(self.settings) as connection:
+        with duckdb.connect() as connection:
             connection.execute(f"create schema gold; create table gold.{name} as {select}")
             told = ({}, f"About {name}.")
             pin = write_back.stage_table(connection, self.lakehouse, (GOLD, name), told, None, self.folder, {})

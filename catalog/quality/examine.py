@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +21,7 @@ from catalog.quality.statistics import TableStatistics, profile
 from catalog.releases import Release, ReleasedTable
 from catalog.session import create_view, scan_sql
 from catalog.storable import copy_to_parquet
+from catalog.write_back import content_of
 
 PUBLISHED, EXISTS, REFUSED = "published", "exists", "refused"
 NOW, SERIES, PREVIOUS = "now_rows", "series_rows", "previous_rows"  # relations this module makes
@@ -160,11 +160,7 @@ def _is_whole(
 def _content(connection: duckdb.DuckDBPyConnection, relation: str, columns: Columns) -> tuple[int, str]:
     """Row count and an order-free hash of some columns and their rows."""
     listed = ", ".join(quote_identifier(name) for name in columns)
-    hashes = "sum(hash(_odh_row)::hugeint)::varchar, bit_xor(hash(_odh_row))::varchar"  # the alias is no column's name
-    query = f"select count(*), {hashes} from (select {listed} from {relation}) as _odh_row"
-    rows, total, mixed = connection.execute(query).fetchone() or (0, None, None)
-    told = f"{sorted(columns.items())}|{rows}|{total}|{mixed}"
-    return int(rows), hashlib.sha256(told.encode()).hexdigest()
+    return content_of(connection, f"(select {listed} from {relation})")
 
 
 def _repeated(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> tuple[int, Rows | None]:

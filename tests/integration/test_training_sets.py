@@ -13,10 +13,8 @@ import duckdb
 import pytest
 from gold_lake import GoldLake
 from lakes import odh
-from tiny_warehouse import TinyWarehouse
 
 from catalog.errors import UnknownName, UsageError
-from catalog.quality.snapshots import SnapshotTaker
 from catalog.quality.training import Features, TrainingSet, make_training_set
 from catalog.session import Session, open_session
 
@@ -163,26 +161,6 @@ def test_keys_that_do_not_tell_rows_apart_are_refused_rather_than_multiply_label
     with pytest.raises(UsageError, match="do not tell the rows of a snapshot apart"):
         make_training_set(session, both.replace("as as_of,", "as as_of,").replace("01-12", "01-17"), ["as_of"], "seen",
                           [Features.parse("mart_01")], tmp_path / "set.csv")  # fmt: skip
-
-
-def test_a_snapshot_taken_after_a_correction_still_says_what_was_known_then(tmp_path: Path) -> None:
-    tiny = TinyWarehouse(tmp_path)
-    meta = "description: One code a row.\n    config: {meta: {snapshot: {keys: [code]}}}"
-    tiny.edit("models.yml", "description: One code a row.", meta)
-    for day, amount in ((FIRST, 1), (CORRECTED, 99)):
-        tiny.load("up", day, f"code;amount\n01;{amount}\n")
-        assert tiny.build(day, "up").release_id
-    taker = SnapshotTaker(tiny.settings, tiny.registry, tiny.ledger, tiny.lakehouse, "snapshot", date(2024, 6, 1))
-    for day in (CORRECTED, CORRECTED - timedelta(1)):  # the earlier day last: both after the correction is released
-        assert [one.status for one in taker.take(day)] == ["published"]
-    tiny.lakehouse.close()
-    tiny.ledger.close()
-    labels = "select '01' as code, unnest([date '2024-01-14', date '2024-01-15']) as seen"
-    with open_session(tiny.settings) as opened:
-        found = made(opened, labels, tmp_path, "fct_up:amount")
-    assert [(row[1], row[2], int(row[3])) for row in found] == [
-        (CORRECTED, date(2024, 1, 13), 1), (date(2024, 1, 15), CORRECTED, 99)
-    ]  # fmt: skip
 
 
 def test_the_command_writes_a_file_and_tells_how_many_matched(lake: GoldLake, tmp_path: Path) -> None:

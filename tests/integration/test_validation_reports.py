@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lakes import odh, sql
+from lakes import odh
 from tiny_warehouse import TinyWarehouse
 
 from catalog.build import BuildResult
 from catalog.errors import UnknownName
 from catalog.iceberg import GOLD
 from catalog.quality.report import find_report
+from catalog.quality.snapshots import SnapshotTaker
+from catalog.quality.training import Features, make_training_set
+from catalog.releases import current_release
+from catalog.session import open_session
 
 DAYS = [date(2024, 1, day) for day in range(1, 5)]
 HOSTILE = "<script>alert('x')</script>"
@@ -54,6 +58,8 @@ class Told:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyWarehouse]:
     made = TinyWarehouse(tmp_path_factory.mktemp("reports"))
+    kept = "description: One code a row.\n    config: {meta: {snapshot: {keys: [code]}}}"
+    made.edit("models.yml", "description: One code a row.", kept)
     yield made
     made.lakehouse.close()
     made.ledger.close()
@@ -78,6 +84,8 @@ def story(tiny: TinyWarehouse) -> dict[str, Told]:
     build("nothing changed", DAYS[1])
     tiny.load("up", DAYS[2], "code;amount\na;7\nc;5000\n")
     build("an error", DAYS[2])
+    tiny.load("up", DAYS[3], "code;amount\na;99\n")
+    build("a correction", DAYS[3])
     return told
 
 
@@ -86,7 +94,10 @@ def test_a_warning_is_recorded_and_goes_on(story: dict[str, Told], tiny: TinyWar
     assert (warned.report["outcome"], warned.report["release_id"]) == ("warned", 1)
     check = warned.check("accepted_values")
     assert (check["severity"], check["status"], check["failures"]) == ("warn", "warn", 1)
-    assert sql(tiny.settings, "select count(*) from gold.fct_down") == [(2,)]
+    release = current_release(tiny.ledger, DAYS[0])
+    table = release.table(GOLD, "fct_down") if release else None
+    assert table is not None
+    assert table.rows == 2
 
 
 def test_an_error_stops_before_history_is_touched(story: dict[str, Told], tiny: TinyWarehouse) -> None:
@@ -95,7 +106,9 @@ def test_an_error_stops_before_history_is_touched(story: dict[str, Told], tiny: 
     check = failed.check("not_too_much")
     assert (check["severity"], check["status"], check["failures"]) == ("error", "fail", 1)
     assert failed.refs == story["a warning"].refs
-    assert sql(tiny.settings, "select code, amount from gold.fct_up order by code") == [("a", 3), ("b", None)]
+    now = current_release(tiny.ledger, DAYS[2])
+    assert now is not None
+    assert (now.release_id, story["an error"].result.release_id) == (1, None)
 
 
 def test_the_rows_a_test_found_are_shown_as_it_saw_them(story: dict[str, Told]) -> None:
@@ -171,20 +184,37 @@ def test_the_page_shows_offending_rows_and_pictures_as_text(story: dict[str, Tol
     assert "5000" in story["an error"].page
 
 
-def test_odh_report_tells_of_the_newest_or_of_a_named_run(
+def test_odh_report_tells_of_a_run_and_copies_its_page(
     story: dict[str, Told], tiny: TinyWarehouse, tmp_path: Path
 ) -> None:
-    newest = odh(tiny.settings, "report")
-    assert "Failed" in newest.out
-    assert "not_too_much" in newest.out
-    named = odh(tiny.settings, "report", story["a warning"].report["run_id"], "--json")
-    assert named.json == story["a warning"].report
-    copied = odh(tiny.settings, "report", "--html", "--output", str(tmp_path / "page.html"))
+    failed = story["an error"]
+    named = odh(tiny.settings, "report", failed.report["run_id"])
+    assert "Failed" in named.out
+    assert "not_too_much" in named.out
+    copied = odh(tiny.settings, "report", failed.report["run_id"], "--html", "--output", str(tmp_path / "page.html"))
     assert copied.out.strip() == str(tmp_path / "page.html")
-    assert (tmp_path / "page.html").read_text("utf-8") == story["an error"].page
+    assert (tmp_path / "page.html").read_text("utf-8") == failed.page
 
 
 def test_a_run_without_a_report_is_told_as_misuse(tiny: TinyWarehouse, story: dict[str, Told]) -> None:
-    assert find_report(tiny.settings).stem == story["an error"].report["run_id"]
+    assert find_report(tiny.settings).stem == story["a correction"].report["run_id"]
     with pytest.raises(UnknownName, match="There is no report named 'build-99'"):
         find_report(tiny.settings, "build-99")
+
+
+def test_a_snapshot_taken_after_a_correction_says_what_was_known_then(
+    story: dict[str, Told], tiny: TinyWarehouse, tmp_path: Path
+) -> None:
+    assert story["a correction"].result.release_id == 2
+    taker = SnapshotTaker(tiny.settings, tiny.registry, tiny.ledger, tiny.lakehouse, "snapshots", date(2024, 6, 1))
+    for day in (DAYS[3], DAYS[2]):  # the earlier day last: both when the correction is released
+        taken = taker.take(day)
+        assert [(one.status, one.reason) for one in taken] == [("published", None)]
+    labels = f"select 'a' as code, unnest([date '{DAYS[3]}', date '{DAYS[3]}' + 1]) as seen order by seen"
+    features = [Features.parse("fct_up:amount")]
+    with open_session(tiny.settings) as session:
+        make_training_set(session, labels, ["code"], "seen", features, tmp_path / "set.csv")
+    assert (tmp_path / "set.csv").read_text("utf-8").splitlines()[1:] == [
+        "a,2024-01-04,2024-01-03,3",
+        "a,2024-01-05,2024-01-04,99",
+    ]
