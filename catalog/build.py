@@ -24,11 +24,10 @@ from catalog.errors import BuildFailed, InvalidContract
 from catalog.feed import Feed
 from catalog.generated import GeneratedSilver
 from catalog.iceberg import LAYERS, Lakehouse
-from catalog.inputs import hash_folder, hash_project, pin_inputs, show_bronze
+from catalog.inputs import feed_marks, hash_project, pin_inputs, show_bronze
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
 from catalog.names import quote_identifier, relation_of
-from catalog.personal_data import masking_mark
 from catalog.quality.evidence import Evidence
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
@@ -333,13 +332,7 @@ class Builder:
         for domain in self._with_upstream(domains):
             parts = [self.project]
             for feed in self.registry.domains()[domain]:
-                pins = self.inputs.pins.get(feed.feed, {})
-                parts += [f"{name} {pins[name].content_id}" for name in sorted(pins)]
-                parts += [repr(one) for one in self.inputs.versions.get(feed.feed, ())]
-                parts += [f"{name} {table.mode} {table.keys}" for name, table in feed.bronze_names().items()]
-                parts += [feed.bad_values, feed.drift, f"{feed.history}"]
-                parts.append(masking_mark(self.settings, feed))
-                parts.append(hash_folder(self.settings.contracts / feed.feed))
+                parts += feed_marks(self.settings, self.inputs, feed)
             parts += [found[name] for name in sorted(self._upstream(domain))]
             made = hashlib.sha256("\n".join(parts).encode()).hexdigest()
             found[domain] = made if built is None or domain in built else known.get(domain, "")

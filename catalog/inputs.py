@@ -20,7 +20,7 @@ from catalog.iceberg import BRONZE, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.loads import bronze_tables_of, has_unfinished_loads
 from catalog.locks import exclusive
-from catalog.personal_data import masked_rows, put_masked
+from catalog.personal_data import masked_rows, masking_mark, put_masked
 from catalog.session import create_view, scan_sql
 from catalog.settings import Settings
 from catalog.versions import Version, feed_versions, put_versions, versioned_select
@@ -98,7 +98,19 @@ def hash_project(settings: Settings) -> str:
     return digest.hexdigest()
 
 
-def hash_folder(folder: Path) -> str:
+def feed_marks(settings: Settings, inputs: Inputs, feed: Feed) -> list[str]:
+    """All that silver of a feed is made from, besides code: its rows, its versions, and what was decided of them."""
+    pins = inputs.pins.get(feed.feed, {})
+    return [
+        *(f"{name} {pins[name].content_id}" for name in sorted(pins)),
+        *(repr(version) for version in inputs.versions.get(feed.feed, ())),
+        *(f"{name} {table.mode} {table.keys}" for name, table in feed.bronze_names().items()),
+        *(feed.bad_values, feed.drift, f"{feed.history}", masking_mark(settings, feed)),
+        _hash_folder(settings.contracts / feed.feed),
+    ]
+
+
+def _hash_folder(folder: Path) -> str:
     """A hash of the contracts of a feed, as people may have edited them."""
     digest = hashlib.sha256()
     _add_folder(digest, folder)

@@ -11,6 +11,8 @@ from catalog.errors import BuildFailed
 from catalog.iceberg import FieldIds
 from catalog.names import quote_identifier, quote_literal
 
+# A dictionary of up to 5,000 values a row group: DuckDB's own bound costs a third more time and makes no file smaller.
+PARQUET = "format parquet, compression zstd, compression_level 1, dictionary_size_limit 5000"
 _SAME = {
     "boolean",
     "integer",
@@ -59,7 +61,7 @@ def storable_select(connection: duckdb.DuckDBPyConnection, relation: str) -> str
 
 def copy_to_parquet(connection: duckdb.DuckDBPyConnection, select: str, ids: FieldIds, file: Path) -> None:
     """Write what a SELECT gives as a parquet file whose columns carry their Iceberg field ids."""
-    options = f"format parquet, compression zstd, compression_level 1, field_ids {_as_struct(ids)}"
+    options = f"{PARQUET}, field_ids {_as_struct(ids)}"
     connection.execute(f"copy ({select}) to {quote_literal(str(file))} ({options})")
 
 
