@@ -14,6 +14,7 @@ from tiny_warehouse import TinyWarehouse
 from catalog import releases, write_back
 from catalog.errors import InvalidSettings, UnknownName, UsageError
 from catalog.iceberg import GOLD, Lakehouse
+from catalog.ledger import OPS_TABLES
 from catalog.releases import ReleasedTable
 from catalog.session import open_duckdb, open_session
 from catalog.settings import Settings
@@ -60,17 +61,7 @@ def test_names_are_found_however_they_are_written(settings: Settings, table: str
 
 def test_the_catalogue_lists_every_table(settings: Settings) -> None:
     shown = {(row[1], row[2]) for row in sql(settings, "show all tables")}
-    ops = {
-        "removals",
-        "runs",
-        "extractions",
-        "listings",
-        "loads",
-        "rejects",
-        "quality_results",
-        "schema_changes",
-        "releases",
-    }
+    ops = set(OPS_TABLES)
     assert shown == {
         ("bronze", "up__lines"),
         ("bronze", "down__lines"),
