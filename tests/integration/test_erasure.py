@@ -19,11 +19,13 @@ import kill_at
 import pytest
 import yaml
 from lakes import Answer, environment, odh, sql
+from raw_files import put_raw, zipped
 from tiny_warehouse import REAL, TinyWarehouse, feed
 
 from catalog.registry import Registry
 from catalog.session import open_session
 from catalog.storage import raw_store
+from ingestion.bronze import BronzeLoader
 from ingestion.raw import RawZone
 
 SECRET = "a secret of enough characters"
@@ -185,3 +187,25 @@ def test_what_is_not_there_is_refused(erasure: Erasure) -> None:
     ):
         answer = odh(erasure.tiny.settings, "erase", *arguments, "--reason", "r", check=False)
         assert (answer.code, said in answer.err) == (2, True), answer.err
+
+
+def test_a_raw_file_whose_lines_cannot_be_cut_goes_whole_and_its_other_rows_stay(tmp_path: Path) -> None:
+    tiny = people(tmp_path)
+    with closing(tiny.lakehouse), closing(tiny.ledger):
+        content = zipped([("lines.csv", SECOND.encode())])
+        manifest = put_raw(tiny.settings, "people", DAYS[0], "lines.zip", content)
+        loader = BronzeLoader(tiny.ledger, tiny.lakehouse, RawZone(raw_store(tiny.settings)), tmp_path / "s", "load")
+        loader.load(tiny.registry.get("people"), [manifest])
+        bytes_of(tiny)  # closes the ledger, as in the fixture
+        told = odh(tiny.settings, *ERASE).json
+        assert told["is_proven"] is True
+        [change] = told["raw"]
+        assert change["lines"] is None
+        assert "removed whole" in change["why"]
+        zone = RawZone(raw_store(tiny.settings))
+        kept = zone.manifest("people", DAYS[0], "r1")
+        assert kept
+        assert not zone.holds(kept)
+        assert [note.sha256_after for note in kept.erasures] == [None]
+        ids = sql(tiny.settings, "select id from bronze.people__lines order by id")
+        assert ids == [("11-AB-1",), ("14-AB-4",)]
