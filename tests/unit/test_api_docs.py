@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from api.app import PAGE_SIZE, PAGE_SIZE_MAX, create_app
+from api.app import create_app
 from api.grammar import MAX_CONDITIONS, MAX_VALUES, OPERATORS, RESERVED
+from api.layer_routes import PAGE_SIZE, PAGE_SIZE_MAX
 from catalog.settings import REPOSITORY, Settings
 
 DOCS = (REPOSITORY / "docs" / "api.md").read_text("utf-8")
