@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from api import layer_routes, problems, service_routes
+from api import iceberg_routes, layer_routes, problems, service_routes
 from api.tables import Tables
 from catalog.registry import load_registry
 from catalog.settings import Settings
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     # the addresses with a layer in them come last: they would take the others
-    for part in (service_routes, layer_routes):
+    for part in (service_routes, iceberg_routes, layer_routes):
         app.include_router(part.router)
     problems.install(app)
     return app

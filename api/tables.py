@@ -21,6 +21,7 @@ from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
+from catalog.rest_catalogue import RestCatalogue
 from catalog.session import open_duckdb, scan_sql
 from catalog.settings import Settings
 
@@ -82,6 +83,7 @@ class Tables:
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self.settings, self.registry = settings, registry
         self.ledger, self.lakehouse = Ledger(settings), Lakehouse(settings)
+        self.rest_catalogue = RestCatalogue(self.ledger, self.lakehouse)
         self._engine = open_duckdb(settings)
         self.meaning = lru_cache(SNAPSHOTS_REMEMBERED)(self._read_meaning)
         self._raw_rows = lru_cache(SNAPSHOTS_REMEMBERED)(lambda pin: self.lakehouse.totals(pin)["rows"])

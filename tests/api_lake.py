@@ -33,9 +33,9 @@ from catalog.settings import Settings
 class LakeWriter:
     """Writes a lake as the loader and the builder do."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
-        self.settings = Settings(lake=folder / "lake", threads=2, _env_file=None)  # type: ignore[call-arg]
+        self.settings = Settings(lake=folder / "lake", threads=2, **settings, _env_file=None)
         self.lakehouse, self.ledger = Lakehouse(self.settings), Ledger(self.settings)
 
     def load(self, name: str, rows: Sequence[Mapping[str, str | None]], day: date) -> None:
