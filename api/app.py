@@ -9,6 +9,10 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import iceberg_routes, layer_routes, problems, service_routes
+from api.access import Access
+from api.audit import Audited, AuditLog
+from api.gate import Gate, Numbered
+from api.safe_start import refuse_unsafe
 from api.tables import Tables
 from catalog.registry import load_registry
 from catalog.settings import Settings
@@ -28,13 +32,16 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises:
         InvalidFeed: a feed file that breaks its schema.
+        InvalidSettings: settings that production must not start with.
     """
     registry = load_registry(settings)
+    refuse_unsafe(settings, registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with Tables(settings, registry) as tables:
-            app.state.tables = tables
+        with Tables(settings, registry) as tables, AuditLog(tables.ledger) as audit:
+            app.state.tables, app.state.audit = tables, audit
+            app.state.access = Access(settings, tables.ledger, audit.note_use)
             yield
 
     app = FastAPI(
@@ -48,4 +55,6 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (service_routes, iceberg_routes, layer_routes):
         app.include_router(part.router)
     problems.install(app)
+    for around in (Gate, Audited, Numbered):  # the last added is the first to see a request
+        app.add_middleware(around)
     return app

@@ -15,7 +15,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from catalog.errors import OdhError, Restricted, TransientError, UnknownName, UsageError
+from api.access import challenge
+from catalog.errors import AccessDenied, KeyNeeded, OdhError, Restricted, TransientError, UnknownName, UsageError
 
 log = structlog.get_logger()
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -65,7 +66,7 @@ class IcebergRoute(APIRoute):
             try:
                 return await handle(request)
             except Exception as error:
-                return _answer(request, error)
+                return answer_error(request, error)
 
         return answer
 
@@ -79,12 +80,16 @@ def refusal(
     return JSONResponse(told.model_dump(), status, headers)
 
 
-def _answer(request: Request, error: Exception) -> JSONResponse:
+def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """What an error is answered with."""
     match error:
         case UnknownName():
             return refusal(HTTPStatus.NOT_FOUND, str(error), UNKNOWN.get(error.kind))
         case UsageError():
             return refusal(HTTPStatus.BAD_REQUEST, str(error))
+        case AccessDenied():
+            status = HTTPStatus.UNAUTHORIZED if isinstance(error, KeyNeeded) else HTTPStatus.FORBIDDEN
+            return refusal(status, str(error), headers={"WWW-Authenticate": challenge(error)})
         case Restricted():
             return refusal(HTTPStatus.FORBIDDEN, str(error))
         case RequestValidationError():

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.access import demand_layer, require
 from api.dependencies import TablesDep
 from api.iceberg_errors import RESPONSES, IcebergRoute, refusal
 from api.tables import Tables
@@ -48,7 +49,9 @@ COMMENTS = {
 
 PAST: dict[str, Any] = {"include_in_schema": False}  # the same addresses, once more
 
-router = APIRouter(prefix="/iceberg/v1", tags=["iceberg"], route_class=IcebergRoute, responses=RESPONSES)
+router = APIRouter(
+    prefix="/iceberg/v1", tags=["iceberg"], route_class=IcebergRoute, responses=RESPONSES, dependencies=[require()]
+)
 
 
 class Configuration(BaseModel):
@@ -117,6 +120,7 @@ def _layer(namespace: str) -> str:
     layer = NAMESPACES.get(namespace, namespace)
     if layer not in NAMESPACES.values():
         raise UnknownName("namespace", namespace.replace(UNIT_SEPARATOR, "."), NAMESPACES)
+    demand_layer(layer)
     return layer
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 
 from api import models, problems
+from api.access import require_layer
 from api.dependencies import AsOf, TablesDep, only_as_of
 from api.grammar import parse_query
 from api.rows import count_rows, read_rows
@@ -24,7 +25,7 @@ FILTERS: dict[str, Any] = {
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
 }
 
-router = APIRouter(responses=problems.RESPONSES)
+router = APIRouter(responses=problems.RESPONSES, dependencies=[require_layer()])
 
 
 def _table(layer: Layer, table: str, tables: TablesDep, as_of: AsOf = None) -> ServedTable:

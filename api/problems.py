@@ -15,8 +15,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access import challenge
 from api.tables import Layer
-from catalog.errors import OdhError, Restricted, TransientError, UnknownName, UsageError
+from catalog.errors import AccessDenied, KeyNeeded, OdhError, Restricted, TransientError, UnknownName, UsageError
 
 MEDIA_TYPE = "application/problem+json"
 IN_QUERY = {"parameter", "column", "operator"}  # an unknown one is a bad query; any other unknown name is a bad address
@@ -42,7 +43,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 def install(app: FastAPI) -> None:
     """Answer every error of an application with a problem."""
-    app.add_exception_handler(OdhError, _on_refusal)
+    app.add_exception_handler(OdhError, refusal)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(duckdb.IOException, _on_unreadable)
@@ -78,7 +79,8 @@ class AnswerFailures:
             await answer(scope, receive, send)
 
 
-async def _on_refusal(request: Request, error: Exception) -> JSONResponse:
+async def refusal(request: Request, error: Exception) -> JSONResponse:
+    """What one of our own errors is answered with."""
     if isinstance(error, UnknownName):
         status = HTTPStatus.BAD_REQUEST if error.kind in IN_QUERY else HTTPStatus.NOT_FOUND
         return _answer(request, status, "unknown-name", f"Unknown {error.kind}", str(error), nearest=error.nearest)
@@ -86,6 +88,12 @@ async def _on_refusal(request: Request, error: Exception) -> JSONResponse:
         return _answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", str(error))
     if isinstance(error, Restricted):
         return _answer(request, HTTPStatus.FORBIDDEN, "restricted", "Not served", str(error))
+    if isinstance(error, KeyNeeded):
+        headers = {"WWW-Authenticate": challenge(error)}
+        return _answer(request, HTTPStatus.UNAUTHORIZED, "key-needed", "Key needed", str(error), headers)
+    if isinstance(error, AccessDenied):
+        headers = {"WWW-Authenticate": challenge(error)}
+        return _answer(request, HTTPStatus.FORBIDDEN, "scope-missing", "Scope missing", str(error), headers)
     if isinstance(error, TransientError):
         return _answer(
             request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Try again", str(error), {"Retry-After": "5"}

@@ -7,8 +7,10 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 
 from api import models, problems
+from api.access import require
 from api.dependencies import TablesDep
 from api.health import check_health
+from catalog.scopes import Scope
 from catalog.stats import collect_stats
 
 router = APIRouter(responses=problems.RESPONSES)
@@ -29,7 +31,7 @@ def health(tables: TablesDep, response: Response) -> models.Health:
     return state
 
 
-@router.get("/stats", summary="How full the lake is")
+@router.get("/stats", summary="How full the lake is", dependencies=[require(Scope.ADMIN_READ)])
 def stats(tables: TablesDep) -> models.Stats:
     """Count files, rows, bytes and rejects; the same as `odh stats --json`."""
     return models.Stats.model_validate(collect_stats(tables.settings, tables.ledger, tables.lakehouse))

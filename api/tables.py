@@ -14,6 +14,7 @@ from typing import Self
 
 import duckdb
 
+from api.access import caller
 from api.grammar import Condition
 from catalog import releases
 from catalog.errors import Restricted, UnknownName
@@ -22,6 +23,7 @@ from catalog.ledger import Ledger
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
 from catalog.rest_catalogue import RestCatalogue
+from catalog.scopes import Scope
 from catalog.session import open_duckdb, scan_sql
 from catalog.settings import Settings
 
@@ -145,13 +147,14 @@ class Tables:
         """
         if self._is_restricted(name):
             raise Restricted(
-                f"{name} is raw data of a restricted feed and is not served. What may be read of it is in /staging"
-                " and /curated."
+                f"{name} is raw data of a restricted feed and is not served without the scope"
+                f" {Scope.RESTRICTED_READ}. What anyone may read of it is in /staging and /curated."
             )
 
     def _is_restricted(self, name: str) -> bool:
         feed = self.registry.feed_of(name)
-        return feed is not None and feed.is_restricted and not self.settings.serve_restricted
+        is_allowed = self.settings.serve_restricted or caller().allows(Scope.RESTRICTED_READ)
+        return feed is not None and feed.is_restricted and not is_allowed
 
     def _raw_table(self, pin: Pin, as_of: date | None) -> ServedTable:
         """A bronze table keeps every extraction, so its past is a filter and needs no older snapshot."""

@@ -12,6 +12,9 @@
         │   ├── InvalidFeed       a feed file that breaks its schema
         │   └── InvalidContract   a contract file that breaks its schema
         ├── Restricted            data that is there and is not served
+        ├── AccessDenied          what a caller of the gateway may not do
+        │   ├── KeyNeeded         no key, or one that is unknown, expired or revoked (HTTP 401)
+        │   └── ScopeMissing      a key whose scopes do not cover it (HTTP 403)
         ├── ResourceGone          the portal says 404 or 410 for good
         ├── Refused               a file that cannot become a table, with the reason
         │   └── NotATable         a document, a picture, a page or a program: no data was there to read
@@ -88,6 +91,37 @@ class InvalidContract(UsageError):
 
 class Restricted(PermanentError):
     """Data of a feed that keeps its raw files and bronze tables from readers."""
+
+
+class AccessDenied(PermanentError):
+    """What a caller of the gateway may not do."""
+
+
+class KeyNeeded(AccessDenied):
+    """A caller without a key, or with one that is unknown, expired or revoked.
+
+    Args:
+        is_wrong: whether a key was given.
+    """
+
+    def __init__(self, message: str, *, is_wrong: bool = False) -> None:
+        self.is_wrong = is_wrong
+        super().__init__(message)
+
+
+class ScopeMissing(AccessDenied):
+    """A key whose scopes do not cover what was asked.
+
+    Args:
+        scope: the scope that is missing.
+    """
+
+    def __init__(self, scope: str, name: str) -> None:
+        self.scope = scope
+        super().__init__(
+            f"Key {name} lacks the scope {scope}, which this needs. Ask whoever runs the gateway for a key that has"
+            f" it: odh keys create NAME --scope {scope}."
+        )
 
 
 class ResourceGone(PermanentError):

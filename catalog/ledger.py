@@ -24,7 +24,7 @@ from catalog.errors import PermanentError
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0005"
+HEAD = "0006"
 OPS_TABLES = (
     "runs",
     "extractions",
@@ -36,6 +36,7 @@ OPS_TABLES = (
     "releases",
     "snapshots",
     "removals",
+    "audit",
 )
 Row = Mapping[str, Any]
 

@@ -265,3 +265,34 @@ release_inputs = sa.Table(
     sa.Column("metadata_location", Text, nullable=False),
     sa.Column("snapshot_id", sa.BigInteger),  # null for a table never written
 )
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("key_id", Text, primary_key=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("prefix", Text, nullable=False),  # what the key begins with: all of it that is ever shown again
+    sa.Column("hash", Text, nullable=False),  # sha256 of the key, in hexadecimal
+    sa.Column("scopes", Text, nullable=False),  # parted by spaces
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+    sa.Column("last_used_at", UtcDateTime),  # to the hour
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("audit_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("request_id", Text),  # as in the log and in the answer's X-Request-ID; null for several requests
+    sa.Column("key_id", Text),  # null for a caller without a key
+    sa.Column("method", Text, nullable=False),
+    sa.Column("path", Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("requests", sa.BigInteger, nullable=False),  # several alike of one second may be one row
+    sa.Column("detail", Text),  # the SQL that was run, cut at some length
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Index("audit_by_time", "at"),
+)

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from catalog.errors import InvalidSettings
+from catalog.scopes import read_scopes
 
 PREFIX = "ODH_"
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -64,8 +65,33 @@ class Settings(BaseSettings):
     )
     dbt_project: Path = Field(REPOSITORY / "dbt_project", description="folder of the dbt project")
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="least level logged")
+    environment: Literal["development", "production"] = Field(
+        "development", description="production: the gateway refuses to start with open access or a weak secret"
+    )
     api_host: str = Field("127.0.0.1", description="address the gateway listens on")
     api_port: int = Field(8000, ge=0, le=65535, description="port the gateway listens on")
+    api_access: Literal["auto", "open", "keys"] = Field(
+        "auto", description="open: no key needed; keys: for all but api_public; auto: open in development on loopback"
+    )
+    api_public: str = Field(
+        "staging:read curated:read", description="scopes of callers without a key, where access is by keys"
+    )
+    api_secret: SecretStr | None = Field(
+        None, min_length=32, max_length=256, description="secret that signs cursors; default: a new one at each start"
+    )
+
+    @field_validator("api_public")
+    @classmethod
+    def _are_scopes(cls, value: str) -> str:
+        read_scopes(value)
+        return value
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the gateway asks for no key."""
+        if self.api_access != "auto":
+            return self.api_access == "open"
+        return self.environment == "development" and is_loopback_host(self.api_host)
 
     @property
     def raw_root(self) -> str:
@@ -161,7 +187,11 @@ def load_settings(**overrides: Any) -> Settings:
 
 def is_loopback(url: str) -> bool:
     """Whether a URL points at this machine."""
-    host = urlsplit(url).hostname or ""
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a name or an address is that of this machine for itself alone."""
     return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
