@@ -19,7 +19,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
 
-from catalog.api_keys import ApiKey, find_key, key_id_of
+from catalog.api_keys import MARK, ApiKey, find_key, key_id_of
 from catalog.clock import utc_now
 from catalog.errors import AccessDenied, KeyNeeded, ScopeMissing, TransientError
 from catalog.ledger import Ledger
@@ -129,11 +129,15 @@ class Access:
 
 
 def key_in(headers: Headers) -> str | None:
-    """The key a request carries, if any; ``X-API-Key`` wins."""
+    """The key a request carries, if any; ``X-API-Key`` wins.
+
+    A bearer token that is no key of ours is another's: of a proxy, or pyiceberg's, which says ``Bearer None``.
+    """
     if given := headers.get("x-api-key"):
         return given.strip()
     scheme, _, value = headers.get("authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else None
+    is_ours = scheme.lower() == "bearer" and value.strip().startswith(f"{MARK}_")
+    return value.strip() if is_ours else None
 
 
 def challenge(error: AccessDenied) -> str:

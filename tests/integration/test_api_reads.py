@@ -411,7 +411,8 @@ def test_stats_are_those_of_the_command(client: httpx.Client, lake: LakeWriter) 
 
 def test_the_openapi_document_describes_every_route_and_its_refusals(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {
+    mine = {address: path for address, path in document["paths"].items() if not address.startswith("/iceberg/")}
+    assert set(mine) == {
         "/health/live",
         "/health",
         "/stats",
@@ -419,7 +420,7 @@ def test_the_openapi_document_describes_every_route_and_its_refusals(client: htt
         "/{layer}/{table}",
         "/{layer}/{table}/schema",
     }
-    for path in document["paths"].values():
+    for path in mine.values():
         assert "application/problem+json" in path["get"]["responses"]["4XX"]["content"]
         assert "422" not in path["get"]["responses"]
     rows = {parameter["name"] for parameter in document["paths"]["/{layer}/{table}"]["get"]["parameters"]}
