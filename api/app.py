@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from api import iceberg_routes, layer_routes, problems, service_routes
+from api import iceberg_routes, layer_routes, problems, service_routes, shield
 from api.access import Access
 from api.audit import Audited, AuditLog
 from api.gate import Gate, Numbered
@@ -55,6 +55,9 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (service_routes, iceberg_routes, layer_routes):
         app.include_router(part.router)
     problems.install(app)
-    for around in (Gate, Audited, Numbered):  # the last added is the first to see a request
-        app.add_middleware(around)
+    # the last added is the first to see a request
+    app.add_middleware(Gate, rate=settings.api_pace, burst=settings.api_burst)
+    app.add_middleware(Audited)
+    shield.install(app, settings)
+    app.add_middleware(Numbered)
     return app

@@ -1,8 +1,9 @@
-"""The gate of the gateway: each request gets a number, and a caller or a refusal, before any route sees it."""
+"""The gate of the gateway: each request gets a number, a caller and a turn, or a refusal, before any route sees it."""
 
 from __future__ import annotations
 
 import re
+import time
 import uuid
 
 import structlog
@@ -12,15 +13,20 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import iceberg_errors, problems
-from api.access import Access, enter
+from api.access import Access, caller, enter, key_in
+from api.rate import Buckets, Turn, place_of
 from catalog.errors import OdhError
 
 UNGUARDED = {"/health", "/health/live"}  # they tell of the ledger's state, so they cannot ask it about keys
+log = structlog.get_logger()
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 class Numbered:
-    """Gives each request a number, the caller's own where it sent one; it is in the answer and in every log line."""
+    """Gives each request a number, the caller's own where it sent one: it is in the answer and in every log line.
+
+    And it logs each request, at the level ``info``; a status of 0 is of a client who left before the answer.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -35,33 +41,70 @@ class Numbered:
         scope["odh.request_id"] = number
         structlog.contextvars.bind_contextvars(request_id=number)
 
+        status, began = 0, time.perf_counter()
+
         async def numbered(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 MutableHeaders(scope=message)["X-Request-ID"] = number
             await send(message)
 
-        await self.app(scope, receive, numbered)
+        try:
+            await self.app(scope, receive, numbered)
+        finally:
+            seconds = round(time.perf_counter() - began, 6)
+            facts = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": seconds}
+            log.info("request", **facts, key_id=caller().key_id)
 
 
 class Gate:
-    """Finds the caller of each request and refuses keys that are none."""
+    """Finds the caller of each request; refuses keys that are none, and callers who ask too fast."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, rate: float | None, burst: int) -> None:
+        self.app, self.buckets = app, Buckets(rate, burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] != "http" or scope["path"] in UNGUARDED:
             await self.app(scope, receive, send)
             return
+        request, place = Request(scope), place_of(scope.get("client"))
+        headers = Headers(scope=scope)
+        if key_in(headers) and self.buckets.is_empty(f"wrong {place}"):  # it may be trying keys: look none up
+            await self._stop(request, self.buckets.take(f"wrong {place}"), receive, send)
+            return
         access: Access = scope["app"].state.access
         try:
-            found = await access.identify(Headers(scope=scope))
+            found = await access.identify(headers)
         except OdhError as error:
-            await (await _refusal(Request(scope), error))(scope, receive, send)
+            self.buckets.take(f"wrong {place}")
+            await (await _refusal(request, error))(scope, receive, send)
             return
         enter(found)
-        await self.app(scope, receive, send)
+        turn = self.buckets.take(f"key {found.key_id}" if found.key_id else place)
+        if turn is None:
+            await self.app(scope, receive, send)
+        elif not turn.is_allowed:
+            await self._stop(request, turn, receive, send)
+        else:
+            await self.app(scope, receive, _with(turn.headers(), send))
+
+    async def _stop(self, request: Request, turn: Turn | None, receive: Receive, send: Send) -> None:
+        told = turn.headers() if turn else []
+        answer = await problems.too_fast(request, told)
+        await answer(request.scope, receive, _with(told, send))
+
+
+def _with(headers: list[tuple[bytes, bytes]], send: Send) -> Send:
+    """A way to send that adds headers to an answer."""
+
+    async def add(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *headers]
+        await send(message)
+
+    return add
 
 
 async def _refusal(request: Request, error: OdhError) -> Response:

@@ -45,7 +45,7 @@ def install(app: FastAPI) -> None:
     """Answer every error of an application with a problem."""
     app.add_exception_handler(OdhError, refusal)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
-    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(duckdb.IOException, _on_unreadable)
     app.add_exception_handler(OSError, _on_unreadable)
     app.add_middleware(AnswerFailures)
@@ -79,6 +79,13 @@ class AnswerFailures:
             await answer(scope, receive, send)
 
 
+async def too_fast(request: Request, headers: list[tuple[bytes, bytes]]) -> JSONResponse:
+    """Who asks faster than the limit."""
+    wait = dict(headers).get(b"retry-after", b"1").decode()
+    detail = f"Too many requests: wait {wait} s, and ask for at most what RateLimit-Limit says at once."
+    return _answer(request, HTTPStatus.TOO_MANY_REQUESTS, "too-fast", "Too many requests", detail)
+
+
 async def refusal(request: Request, error: Exception) -> JSONResponse:
     """What one of our own errors is answered with."""
     if isinstance(error, UnknownName):
@@ -105,13 +112,13 @@ async def _on_bad_parameter(request: Request, error: Exception) -> JSONResponse:
     """A path or query parameter FastAPI could not read."""
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     if first["loc"][:1] == ("path",):
-        return await _on_http_error(request, HTTPException(HTTPStatus.NOT_FOUND))
+        return await http_error(request, HTTPException(HTTPStatus.NOT_FOUND))
     name = ".".join(str(part) for part in first["loc"][1:])
     detail = f"{name}={first.get('input')!r}: {first['msg']}."
     return _answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", detail)
 
 
-async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+async def http_error(request: Request, error: Exception) -> JSONResponse:
     """An address that does not exist, or a verb it does not take."""
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
     headers = error.headers if isinstance(error, HTTPException) else None
@@ -121,7 +128,8 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     allowed = (headers or {}).get("Allow", "GET")
     detail = f"{request.method} is not served at this address; use {allowed}."
     if status is not HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{status.phrase}: {status.description}."
+        told = str(getattr(error, "detail", ""))
+        detail = told if told and told != status.phrase else f"{status.phrase}: {status.description}."
     return _answer(request, status, None, status.phrase, detail, headers)
 
 

@@ -80,6 +80,15 @@ class Settings(BaseSettings):
         None, min_length=32, max_length=256, description="secret that signs cursors; default: a new one at each start"
     )
 
+    api_rate: float | None = Field(
+        None,
+        ge=0,
+        description="requests a second of one key or address; default 50, none where access is open; 0: none",
+    )
+    api_burst: int = Field(200, ge=1, description="requests one key or address may send at once")
+    api_cors_origins: str = Field("", description="web origins whose pages may call the gateway, or *; default none")
+    api_max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="longest body of a request")
+
     @field_validator("api_public")
     @classmethod
     def _are_scopes(cls, value: str) -> str:
@@ -92,6 +101,13 @@ class Settings(BaseSettings):
         if self.api_access != "auto":
             return self.api_access == "open"
         return self.environment == "development" and is_loopback_host(self.api_host)
+
+    @property
+    def api_pace(self) -> float | None:
+        """Requests a second the gateway takes from one caller; ``None`` for no limit."""
+        if self.api_rate is None:
+            return None if self.is_open else 50.0
+        return self.api_rate or None
 
     @property
     def raw_root(self) -> str:

@@ -1,0 +1,123 @@
+"""What protects callers and the gateway whatever the route: headers of answers, other sites, and bodies too long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anyio
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import problems
+from api.access import caller
+from catalog.settings import Settings
+
+DRAIN_SECONDS = 10.0  # how long a body that was refused may go on arriving, so that its sender sees the answer
+CDN = "https://cdn.jsdelivr.net"
+DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# Swagger's page: its script and style come from a CDN, and a short script of the page starts them. No page of the
+# gateway shows what a caller sent.
+PAGE_POLICY = (
+    f"default-src 'none'; script-src {CDN} 'unsafe-inline'; style-src {CDN} 'unsafe-inline'; connect-src 'self'; "
+    "img-src 'self' data: https://fastapi.tiangolo.com; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+FIXED = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+EXPOSED = ("ETag", "Link", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-ID")
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    """Put all of it around an application."""
+    app.add_middleware(BoundedBodies, most_bytes=settings.api_max_body_bytes)
+    if origins := settings.api_cors_origins.replace(",", " ").split():
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Range", "X-API-Key", "X-Request-ID"],
+            expose_headers=EXPOSED,
+            max_age=3600,
+        )
+    app.add_middleware(SafeHeaders)
+
+
+class SafeHeaders:
+    """Says on every answer what a browser and a cache may do with it; a route's own word wins."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and add the headers to its answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in {**FIXED, **_of(headers, message["status"])}.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, add)
+
+
+def _of(headers: Headers, status: int) -> Mapping[str, str]:
+    is_page = headers.get("content-type", "").startswith("text/html")
+    told = {"Content-Security-Policy": PAGE_POLICY if is_page else DATA_POLICY}
+    if status >= 400:
+        told["Cache-Control"] = "no-store"
+    elif caller().key_id is not None:  # X-API-Key tells no cache that an answer is for one caller
+        told["Cache-Control"] = "private, no-cache"
+    return told
+
+
+class BoundedBodies:
+    """Refuses bodies longer than the limit: by what they announce, or as soon as more has come; none is kept."""
+
+    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+        self.app, self.most_bytes = app, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, counting its body."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > self.most_bytes:
+            await self._refuse(scope, receive, send)
+            return
+        seen = 0
+
+        async def count() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.most_bytes:  # an HTTPException is what FastAPI lets through while it reads a body
+                raise self._error()
+            return message
+
+        await self.app(scope, count, send)
+
+    def _error(self) -> HTTPException:
+        limit = f"{self.most_bytes:,} bytes (ODH_API_MAX_BODY_BYTES)"
+        return HTTPException(413, f"The body is longer than {limit}. Send it in several requests.")
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer first, then let what comes run out: a connection cut while it sends would hide the answer."""
+        answer = await problems.http_error(Request(scope), self._error())
+        answer.headers["Connection"] = "close"
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+        await send({"type": "http.response.body", "body": bytes(answer.body), "more_body": True})
+        with anyio.move_on_after(DRAIN_SECONDS):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
+                continue
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
