@@ -46,13 +46,13 @@ def build(feeds: FeedNames = None, extraction_date: Day = None, json: Json = Fal
     from catalog.runs import recorded_run
     from catalog.terminal import print_json
 
-    with recorded_run("build", feeds or [], logical_day(extraction_date)) as run:
+    with recorded_run("build", feeds or [], logical_day(extraction_date), is_tolerant=True) as run:
         result = build_release(run)
     if json:
         print_json(build_as_json(result))
     else:
         print_build(result)
-    if result.has_failed:
+    if run.errors:
         raise typer.Exit(1)
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 from catalog.errors import UnknownName
 from catalog.names import bronze_table
 from catalog.policies import Policy
+from catalog.schedules import is_schedule
 
 
 def _is_regex(pattern: str) -> str:
@@ -192,7 +193,7 @@ class Feed(_Strict):
     optional: bool = Field(
         False, description="its domain is built without it, and only a run that names it or every feed brings it"
     )
-    schedule: str = "@daily"
+    schedule: Annotated[str, AfterValidator(is_schedule)] = "@daily"
     retention: Retention = Retention()
     bounds: Bounds = Field(Bounds(), description="how far a snapshot of its domain's gold may lie from the one before")
     drift: Drift = Drift.EVOLVE

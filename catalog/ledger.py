@@ -10,6 +10,7 @@ import socket
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -21,10 +22,11 @@ import sqlalchemy as sa
 from catalog import schema
 from catalog.clock import utc_now
 from catalog.errors import PermanentError
+from catalog.origin import Origin
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0006"
+HEAD = "0008"
 OPS_TABLES = (
     "runs",
     "extractions",
@@ -71,7 +73,9 @@ class Ledger:
 
     # Runs
 
-    def start_run(self, command: str, feeds: Sequence[str], extraction_date: date | None) -> str:
+    def start_run(
+        self, command: str, feeds: Sequence[str], extraction_date: date | None, origin: Origin | None = None
+    ) -> str:
         """Record a run that begins now and return its id; runs whose process died are marked interrupted."""
         run_id = f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
         with self.begin() as connection:
@@ -86,15 +90,18 @@ class Ledger:
                     started_at=utc_now(),
                     host=socket.gethostname(),
                     pid=os.getpid(),
+                    **(asdict(origin) if origin else {}),
                 )
             )
         return run_id
 
-    def finish_run(self, run_id: str, status: str, error: str | None = None) -> None:
-        """Record how a run ended: ``succeeded`` or ``failed``."""
+    def finish_run(self, run_id: str, status: str, error: str | None = None, *, will_retry: bool = False) -> None:
+        """Record how a run ended: ``succeeded`` or ``failed``, and whether a scheduler tries again."""
         ended = schema.runs.update().where(schema.runs.c.run_id == run_id)
         with self.begin() as connection:
-            connection.execute(ended.values(status=status, finished_at=utc_now(), error=error))
+            connection.execute(
+                ended.values(status=status, finished_at=utc_now(), error=error, will_retry=int(will_retry))
+            )
 
     def running_runs(self) -> set[str]:
         """Ids of the runs that have not ended."""

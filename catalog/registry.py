@@ -89,6 +89,14 @@ class Registry:
             add(domain, [])
         return ordered
 
+    def domains_reading(self, names: Iterable[str]) -> list[str]:
+        """The domains of some feeds and all that read them, directly or not, each after those it depends on."""
+        reached = {self.get(name).domain for name in names}
+        for domain, feeds in self.domains().items():
+            if any(self.feeds[needed].domain in reached for feed in feeds for needed in feed.depends_on):
+                reached.add(domain)
+        return [domain for domain in self.domains() if domain in reached]
+
     def feed_of(self, bronze_table: str) -> Feed | None:
         """The feed that fills a bronze table; no feed's name holds two underscores in a row."""
         return self.feeds.get(bronze_table.partition("__")[0])

@@ -51,6 +51,34 @@ runs = sa.Table(
     sa.Column("error", Text),
     sa.Column("host", Text, nullable=False),
     sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("dag_id", Text),  # the scheduler's task this is the work of; null for a command somebody gave
+    sa.Column("dag_run_id", Text),
+    sa.Column("task_id", Text),
+    sa.Column("map_index", sa.Integer),
+    sa.Column("try_number", sa.Integer),
+    sa.Column("max_tries", sa.Integer),
+    sa.Column("will_retry", sa.Integer),  # 1 for one that failed and that the scheduler tries again
+    sa.Column("task_url", Text),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("alert_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("fingerprint", Text, nullable=False),  # kind and subject: what makes two sights of it one alert
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("severity", Text, nullable=False),  # error, warning
+    sa.Column("subject", Text, nullable=False),  # the feed, domain, table or task it is about
+    sa.Column("what", Text, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("link", Text),
+    sa.Column("opened_at", UtcDateTime, nullable=False),
+    sa.Column("last_seen_at", UtcDateTime, nullable=False),
+    sa.Column("notified_at", UtcDateTime),  # when somebody was first told
+    sa.Column("resolved_at", UtcDateTime),
+    sa.Column("told", Text, nullable=False),  # the channels told that it holds, with a space between them
+    sa.Column("told_over", Text, nullable=False),  # and those told that it is over
+    sa.Index("alerts_by_fingerprint", "fingerprint"),
 )
 
 extractions = sa.Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,13 +28,20 @@ def register(app: typer.Typer) -> None:
     app.command("sample-portal")(sample_portal)
 
 
-def sync(feeds: FeedNames = None, extraction_date: Day = None, json: Json = False) -> None:
+def sync(
+    feeds: FeedNames = None,
+    extraction_date: Day = None,
+    from_raw: Annotated[
+        bool, typer.Option("--from-raw", help="Load what raw holds of the day; ask the portal nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Take the feeds' files from the portal into raw, and load them into bronze."""
     from catalog.runs import recorded_run
     from catalog.terminal import print_json
 
-    with recorded_run("sync", feeds or [], logical_day(extraction_date)) as current:
-        results = _sync_all(current)
+    with recorded_run("sync", feeds or [], logical_day(extraction_date), is_tolerant=True) as current:
+        results = _sync_all(current, from_raw=from_raw)
     if json:
         print_json({"feeds": [_as_json(result) for result in results]})
     else:
@@ -48,7 +55,7 @@ def run(feeds: FeedNames = None, extraction_date: Day = None, json: Json = False
     from catalog.runs import recorded_run
     from catalog.terminal import print_json
 
-    with recorded_run("run", feeds or [], logical_day(extraction_date)) as current:
+    with recorded_run("run", feeds or [], logical_day(extraction_date), is_tolerant=True) as current:
         results = _sync_all(current)
         if not json:
             _print_results(results)
@@ -62,13 +69,13 @@ def run(feeds: FeedNames = None, extraction_date: Day = None, json: Json = False
         raise typer.Exit(1)
 
 
-def _sync_all(current: Run) -> list[FeedResult]:
+def _sync_all(current: Run, *, from_raw: bool = False) -> list[FeedResult]:
     from catalog.terminal import progress_bar
     from ingestion.sync import Syncer
 
     syncer = Syncer(current.settings, current.ledger, current.lakehouse, current.run_id, registry=current.registry)
     with progress_bar() as on_progress:
-        results = [syncer.sync(feed, current.extraction_date, on_progress) for feed in current.feeds]
+        results = [syncer.sync(feed, current.extraction_date, on_progress, from_raw=from_raw) for feed in current.feeds]
     current.errors += [f"{result.feed}: {error}" for result in results for error in result.errors]
     return results
 

@@ -6,13 +6,13 @@ A resource that fails is recorded with its reason and stops no other; a feed tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import structlog
 
 from catalog.clock import utc_now
-from catalog.errors import LakeBusy, OdhError, PermanentError, ResourceGone
+from catalog.errors import LakeBusy, OdhError, PermanentError, ResourceGone, TransientError
 from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
@@ -23,7 +23,7 @@ from catalog.settings import Settings
 from catalog.storage import raw_store
 from ingestion.bronze import BronzeLoader, Load
 from ingestion.download import Downloader
-from ingestion.portal import Dataset, PortalClient, Resource
+from ingestion.portal import Dataset, PortalClient, Resource, read_resource
 from ingestion.raw import Manifest, RawZone
 from ingestion.table_schemas import SchemaShelf
 
@@ -46,6 +46,7 @@ class FeedResult:
     errors: list[str] = field(default_factory=list)
     gone: list[tuple[str, str]] = field(default_factory=list)  # dead links among what was found: title, reason
     note: str | None = None  # what is worth saying though nothing is wrong
+    is_transient: bool = False  # whether an error may be gone at the next try
 
     @property
     def rows_loaded(self) -> int:
@@ -77,17 +78,24 @@ class Syncer:
         self.raw = RawZone(raw_store(settings))
         self.loader = BronzeLoader(ledger, lakehouse, self.raw, settings.scratch, run_id, SchemaShelf(settings))
 
-    def sync(self, feed: Feed, extraction_date: date, on_progress: OnProgress) -> FeedResult:
-        """Extract and load one feed; errors are in the result and in the ledger, never raised."""
+    def sync(self, feed: Feed, extraction_date: date, on_progress: OnProgress, *, from_raw: bool = False) -> FeedResult:
+        """Extract and load one feed; errors are in the result and in the ledger, never raised.
+
+        Args:
+            from_raw: load what raw holds of the day, and ask the portal nothing.
+        """
         result = FeedResult(feed.feed, extraction_date)
         structlog.contextvars.bind_contextvars(feed=feed.feed, extraction_date=extraction_date.isoformat())
         try:
             with exclusive(self.settings, self.ledger, f"feed-{feed.feed}"):
-                manifests = self._extract(feed, extraction_date, result, on_progress)
+                extract = self._replay if from_raw else self._extract
+                manifests = extract(feed, extraction_date, result, on_progress)
                 self._load(feed, manifests, result, on_progress)
         except LakeBusy as error:  # another process looks at this feed: its extraction has not failed
             result.errors.append(str(error))
+            result.is_transient = True
         except OdhError as error:
+            result.is_transient = isinstance(error, TransientError)
             self._fail(feed, extraction_date, WHOLE_DATASET, str(error), result)
         except Exception as error:  # a feed is a task: whatever ends it must not end the others
             log.exception("feed_crashed")
@@ -110,6 +118,7 @@ class Syncer:
                 manifests.append(self._extract_one(feed, day, dataset, resource, result, on_bytes))
             except OdhError as error:
                 reason, is_gone = f"{resource.title}: {error}", isinstance(error, ResourceGone)
+                result.is_transient |= isinstance(error, TransientError)
                 self._fail(feed, day, resource.id, reason, result, resource, is_gone)
                 if is_gone and feed.is_auto and not was_loaded(self.ledger, feed.feed, resource.id):
                     result.errors.remove(reason)  # nobody asked for this one, and nothing of it is missing
@@ -118,6 +127,17 @@ class Syncer:
             listed = {"resources": len(found), "run_id": self.run_id, "listed_at": utc_now()}
             self.ledger.record_listing(feed=feed.feed, extraction_date=day, **listed)
         on_progress(feed.feed, len(found), len(found))
+        return manifests
+
+    def _replay(self, feed: Feed, day: date, result: FeedResult, on_progress: OnProgress) -> list[Manifest]:
+        """What raw holds of a day, of the resources the feed takes as it is declared now."""
+        committed = list(self.raw.manifests(feed.feed, day))
+        manifests = [one for one in committed if self._is_wanted(feed, *_as_listed(one)) and self.raw.holds(one)]
+        for number, manifest in enumerate(manifests):
+            on_progress(f"{feed.feed}: {manifest.title}", number, len(manifests))
+            self._note(feed, manifest, result)
+        if not manifests:
+            result.note = f"raw holds nothing of {day} to load" + (" that the feed takes" if committed else "")
         return manifests
 
     def _find(self, feed: Feed, day: date, result: FeedResult) -> tuple[list[tuple[Dataset, Resource]], bool]:
@@ -171,10 +191,15 @@ class Syncer:
         scratch = self.settings.scratch / self.run_id
         scratch.mkdir(parents=True, exist_ok=True)
         manifest = self.raw.extract(feed.feed, dataset, resource, day, self.downloader, scratch, on_bytes)
+        self._note(feed, manifest, result)
+        return manifest
+
+    def _note(self, feed: Feed, manifest: Manifest, result: FeedResult) -> None:
+        """Tell the ledger and the result of what raw committed for a resource."""
         table = feed.table_of(manifest.title, manifest.file_name)
         self.ledger.record_extraction(
             feed=feed.feed,
-            extraction_date=day,
+            extraction_date=manifest.extraction_date,
             resource_id=manifest.resource_id,
             run_id=self.run_id,
             dataset_id=manifest.dataset_id,
@@ -200,7 +225,6 @@ class Syncer:
         else:
             result.stored += 1
             result.size_bytes += manifest.size_bytes
-        return manifest
 
     def _load(self, feed: Feed, manifests: list[Manifest], result: FeedResult, on_progress: OnProgress) -> None:
         result.loads += self.loader.load(feed, manifests, on_progress)
@@ -232,6 +256,12 @@ class Syncer:
             source_url=resource.url if resource else None,
             finished_at=utc_now(),
         )
+
+
+def _as_listed(manifest: Manifest) -> tuple[Dataset, Resource]:
+    """A resource as the portal listed it when it was extracted."""
+    dataset = Dataset(manifest.dataset_id, manifest.dataset_id, "", None, None, None, {})
+    return dataset, replace(read_resource(manifest.portal), title=manifest.title, file_name=manifest.file_name)
 
 
 def _may_follow(feed: Feed, other: Feed, dataset: Dataset) -> bool:

@@ -110,7 +110,8 @@ def test_every_decision_is_listed_and_whole() -> None:
     folder = ROOT / "docs" / "adr"
     pages = [path for path in sorted(folder.glob("*.md")) if path.name != "README.md"]
     index = (folder / "README.md").read_text("utf-8")
-    assert [int(path.name[:4]) for path in pages] == list(range(1, len(pages) + 1))
+    numbers = [path.name[:4] for path in pages]
+    assert len(set(numbers)) == len(numbers), "two decisions have one number"
     for page in pages:
         text = page.read_text("utf-8")
         assert f"]({page.name})" in index

@@ -1,0 +1,112 @@
+"""What a scheduler calls of ingestion: one recorded piece of work each, with a plain result or an error.
+
+A ``TransientError`` is worth another try, any other error is not. Commands print; jobs return.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from catalog import schema
+from catalog.clock import utc_now
+from catalog.errors import PermanentError, TransientError
+from catalog.ledger import Ledger
+from catalog.origin import Origin
+from catalog.runs import recorded_run
+from catalog.schedules import is_due
+from catalog.settings import load_settings
+from catalog.storage import raw_store
+from catalog.survey import survey_feeds
+from catalog.versions import feed_versions
+from ingestion.raw import RawZone
+from ingestion.sync import Syncer
+
+
+def due_feeds(moment: datetime) -> list[str]:
+    """The enabled feeds whose schedule strikes in a minute."""
+    registry = survey_feeds(load_settings()).registry
+    return [feed.feed for feed in registry if feed.enabled and is_due(feed.schedule, moment)]
+
+
+def feeds_in_raw(day: date) -> list[str]:
+    """The enabled feeds that raw holds an extraction of on a day."""
+    settings = load_settings()
+    raw = RawZone(raw_store(settings))
+    enabled = [feed.feed for feed in survey_feeds(settings).registry if feed.enabled]
+    return [name for name in enabled if next(raw.manifests(name, day), None) is not None]
+
+
+def enabled_feeds() -> list[str]:
+    """Every enabled feed."""
+    return [feed.feed for feed in survey_feeds(load_settings()).registry if feed.enabled]
+
+
+def sync_feed(feed: str, day: date, origin: Origin | None = None, *, from_raw: bool = False) -> dict[str, Any]:
+    """Extract and load one feed; ``has_changed`` says whether its silver would be another one now.
+
+    Args:
+        from_raw: load what raw holds of the day, and ask the portal nothing.
+
+    Raises:
+        TransientError: the portal, a server or the lock of the feed may answer at the next try.
+        PermanentError: a file is gone or cannot be read; what could be is loaded.
+    """
+    with recorded_run("sync", [feed], day, is_tolerant=True, is_alone=True, origin=origin) as run:
+        before = feed_versions(run.ledger, feed)
+        syncer = Syncer(run.settings, run.ledger, run.lakehouse, run.run_id, registry=run.registry)
+        result = syncer.sync(run.registry.get(feed), day, lambda *_: None, from_raw=from_raw)
+        if result.errors:
+            run.errors += [f"{feed}: {error}" for error in result.errors]
+            raise (TransientError if result.is_transient else PermanentError)("\n".join(run.errors))
+        # what an earlier try of the same task loaded before it died is news still
+        is_news = any(load.status in ("loaded", "already") for load in result.loads)
+        has_changed = is_news or feed_versions(run.ledger, feed) != before
+    return {
+        "feed": feed,
+        "has_changed": has_changed,
+        "files": result.stored + result.unchanged + result.already,
+        "bytes": result.size_bytes,
+        "rows_loaded": result.rows_loaded,
+        "rows_rejected": result.rows_rejected,
+        "note": result.note,
+    }
+
+
+def half_loaded_feeds(dag_id: str, dag_run_id: str) -> list[str]:
+    """The feeds whose syncs in a scheduler's run failed and yet loaded something: their domains have news too."""
+    r, c = schema.runs.c, schema.loads.c
+    failed = sa.select(r.run_id).where(r.dag_id == dag_id, r.dag_run_id == dag_run_id, r.status != "succeeded")
+    query = sa.select(c.feed).where(c.run_id.in_(failed), c.status == "loaded").distinct().order_by(c.feed)
+    with closing(Ledger(load_settings())) as ledger, ledger.begin() as connection:
+        return list(connection.scalars(query))
+
+
+def discover_datasets(
+    *,
+    query: str | None = None,
+    organization: str | None = None,
+    tag: str | None = None,
+    resource_format: str | None = None,
+    limit: int | None = None,
+    add: bool = False,
+    origin: Origin | None = None,
+) -> dict[str, Any]:
+    """Look for datasets that no feed follows, and with ``add`` make each a feed; none of the terms lists the newest.
+
+    Raises:
+        UsageError: the portal refuses a term.
+        PortalUnavailable: after every retry; what was added stays.
+    """
+    from ingestion.discover import Discovery
+    from ingestion.listing import Terms
+
+    with recorded_run("discover", [], utc_now().date(), is_tolerant=True, origin=origin) as run:
+        discovery = Discovery(run.settings, run.registry)
+        terms = Terms(query, organization, tag, resource_format)
+        outcomes = list(discovery.find(terms, limit, adds=add))
+    new = [one.listed.dataset.slug for one in outcomes if not one.followed_by and not one.added]
+    return {"found": len(outcomes), "added": [one.added for one in outcomes if one.added], "followed_by_none": new}
