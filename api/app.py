@@ -23,7 +23,8 @@ French open data as historised, typed, tested SQL tables. **raw** is what was re
 
 Rows are asked for in the grammar of data.gouv.fr's tabular API, `column__operator=value`. Operators: `exact`,
 `differs`, `contains`, `notcontains`, `in`, `notin`, `less`, `greater`, `strictly_less`, `strictly_greater`, `isnull`,
-`isnotnull`, and `sort` with `asc` or `desc`.
+`isnotnull`; `sort` with `asc` or `desc`; `groupby` with `count`, `avg`, `sum`, `min` and `max`; `or=(…)` and `and=(…)`
+nest filters. Answers are JSON pages, or whole results as `format=csv`, `ndjson`, `parquet` or `arrow`.
 """
 
 

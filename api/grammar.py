@@ -1,74 +1,93 @@
-"""The query grammar of data.gouv.fr's tabular API: ``column__operator=value`` parsed into typed conditions.
-
-It knows names and shapes only: which values fit a column, and the SQL around a condition, belong to ``api.rows``.
-"""
+"""The query grammar of data.gouv.fr's tabular API: the parameters of one request parsed into one typed query."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from api.filters import (
+    AGGREGATES,
+    GROUP_BY,
+    GROUPS,
+    MAX_CONDITIONS,
+    MAX_DEPTH,
+    MAX_VALUES,
+    OPERATORS,
+    RESERVED,
+    SORT,
+    Condition,
+    Filter,
+    Group,
+    condition_of,
+    refuse_value,
+    single,
+    split_name,
+)
+from api.logic import parse_group
 from catalog.errors import UnknownName, UsageError
 
-RESERVED = ("page", "page_size", "columns", "as_of")
-SORT = "sort"
+__all__ = [
+    "AGGREGATES",
+    "MAX_CONDITIONS",
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "OPERATORS",
+    "RESERVED",
+    "Aggregate",
+    "Condition",
+    "Filter",
+    "Group",
+    "RowQuery",
+    "Sort",
+    "parse_query",
+    "refuse_unknown",
+]
 DIRECTIONS = ("asc", "desc")
-MAX_CONDITIONS = 100
-MAX_VALUES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """One way to filter: its SQL over a quoted ``{column}`` and its ``{value}``, already cast to the column's type."""
-
-    sql: str
-    takes: Literal["nothing", "one", "many"] = "one"
-    as_text: bool = False  # the value stays text whatever the column's type
-
-
-# A null is never equal, less or in a list, as in SQL; only `differs` and `isnull` keep it.
-OPERATORS = {
-    "exact": Operator("{column} = {value}"),
-    "differs": Operator("{column} is distinct from {value}"),
-    "contains": Operator("contains(lower({column}::varchar), lower({value}))", as_text=True),
-    "notcontains": Operator("not contains(lower({column}::varchar), lower({value}))", as_text=True),
-    "in": Operator("{column} in ({value})", takes="many"),
-    "notin": Operator("{column} not in ({value})", takes="many"),
-    "less": Operator("{column} <= {value}"),
-    "greater": Operator("{column} >= {value}"),
-    "strictly_less": Operator("{column} < {value}"),
-    "strictly_greater": Operator("{column} > {value}"),
-    "isnull": Operator("{column} is null", takes="nothing"),
-    "isnotnull": Operator("{column} is not null", takes="nothing"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One filter: a column that exists, an operator of the table above, and the values as written."""
-
-    column: str
-    operator: str
-    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One column to order by."""
+    """One column, or name of an aggregate, to order by."""
 
     column: str
     descending: bool
 
 
 @dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One value over the rows of a group, shown as ``<column>__<function>``."""
+
+    column: str
+    function: str
+
+    @property
+    def name(self) -> str:
+        """The name it is shown by."""
+        return f"{self.column}__{self.function}"
+
+
+@dataclass(frozen=True, slots=True)
 class RowQuery:
-    """What is asked of a table: columns to show, conditions that must all hold, and the order."""
+    """What is asked of a table: columns to show, conditions that must all hold, and the order.
+
+    With groups or aggregates, one row a group is asked for, and ``columns`` are not shown.
+    """
 
     columns: tuple[str, ...]
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Filter, ...] = ()
     sorts: tuple[Sort, ...] = ()
+    groups: tuple[str, ...] = ()
+    aggregates: tuple[Aggregate, ...] = ()
+
+    @property
+    def is_aggregated(self) -> bool:
+        """Whether groups of rows are asked for rather than rows."""
+        return bool(self.groups or self.aggregates)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of the answer."""
+        return (*self.groups, *(one.name for one in self.aggregates)) if self.is_aggregated else self.columns
 
 
 def parse_query(parameters: Iterable[tuple[str, str]], columns: Collection[str]) -> RowQuery:
@@ -78,20 +97,41 @@ def parse_query(parameters: Iterable[tuple[str, str]], columns: Collection[str])
         UnknownName: a column, operator or parameter that does not exist, with the nearest one.
         UsageError: a value of the wrong shape, or more of them than one request may carry.
     """
-    shown: tuple[str, ...] = tuple(columns)
-    conditions: list[Condition] = []
-    sorts: list[Sort] = []
-    for name, value in parameters:
+    given = [(name, value) for name, value in parameters if name not in RESERVED or name == "columns"]
+    _refuse_more(len(given), MAX_CONDITIONS, "filters and sorts")
+    chosen: tuple[str, ...] | None = None
+    conditions: list[Filter] = []
+    sorts: list[tuple[str, Sort]] = []
+    groups: dict[str, None] = {}
+    aggregates: dict[Aggregate, None] = {}
+    for name, value in given:
         if name == "columns":
-            shown = _chosen(value, columns)
-        elif name not in RESERVED:
-            column, operator = _split(name, columns)
-            if operator == SORT:
-                sorts.append(_sort(name, column, value))
+            chosen = _chosen(value, columns)
+        elif name in GROUPS:
+            conditions.append(parse_group(name, value, columns))
+        elif name.lower().endswith(f"__{SORT}"):
+            sorts.append((name, _sort(name, name[: -len(SORT) - 2], value)))
+        else:
+            column, operator = split_name(name, columns)
+            if operator == GROUP_BY:
+                refuse_value(name, value)
+                groups[column] = None
+            elif operator in AGGREGATES:
+                refuse_value(name, value)
+                aggregates[Aggregate(column, operator)] = None
             else:
-                conditions.append(Condition(column, operator, _values(name, OPERATORS[operator], value)))
-    _refuse_too_many(conditions, sorts)
-    return RowQuery(shown, tuple(conditions), tuple(sorts))
+                conditions.append(condition_of(name, column, operator, value))
+    if chosen and (groups or aggregates):
+        raise UsageError("columns= shows columns of rows; an aggregation shows its groups and values. Leave it out.")
+    _refuse_too_many(conditions)
+    asked = RowQuery(chosen or tuple(columns), tuple(conditions), (), tuple(groups), tuple(aggregates))
+    sortable = asked.names if asked.is_aggregated else columns
+    for name, sort in sorts:
+        if sort.column not in sortable:
+            raise UnknownName("column", sort.column, sortable)
+        if name in columns:
+            raise UsageError(f"Parameter {name!r} lacks an operator; write {name}__exact=value.")
+    return RowQuery(asked.columns, asked.conditions, tuple(sort for _, sort in sorts), asked.groups, asked.aggregates)
 
 
 def refuse_unknown(parameters: Iterable[str], known: Collection[str]) -> None:
@@ -113,47 +153,18 @@ def _chosen(value: str, columns: Collection[str]) -> tuple[str, ...]:
     return chosen
 
 
-def _split(parameter: str, columns: Collection[str]) -> tuple[str, str]:
-    """Column and operator of a parameter; a column's own name may hold ``__``, an operator's never does."""
-    column, separator, operator = parameter.rpartition("__")
-    if parameter in columns:
-        raise UsageError(f"Parameter {parameter!r} lacks an operator; write {parameter}__exact=value.")
-    if not separator:
-        raise UnknownName("parameter", parameter, [*RESERVED, *(f"{name}__exact" for name in columns)])
-    if column not in columns:
-        raise UnknownName("column", column, columns)
-    operator = operator.lower()
-    if operator not in OPERATORS and operator != SORT:
-        raise UnknownName("operator", operator, [*OPERATORS, SORT])
-    return column, operator
-
-
 def _sort(parameter: str, column: str, value: str) -> Sort:
     if value.lower() not in DIRECTIONS:
         raise UsageError(f"{parameter}={value!r}: write {parameter}=asc or {parameter}=desc.")
     return Sort(column, value.lower() == "desc")
 
 
-def _values(parameter: str, operator: Operator, value: str) -> tuple[str, ...]:
-    if operator.takes == "many":
-        return _listed(parameter, value)
-    if operator.takes == "one":
-        return (value,)
-    if value:
-        raise UsageError(f"{parameter}={value!r}: this operator takes no value; write {parameter} alone.")
-    return ()
+def _refuse_too_many(filters: Sequence[Filter]) -> None:
+    conditions = list(single(filters))
+    _refuse_more(len(conditions), MAX_CONDITIONS, "filters and sorts")
+    _refuse_more(sum(len(condition.values) for condition in conditions), MAX_VALUES, "values")
 
 
-def _listed(parameter: str, value: str) -> tuple[str, ...]:
-    """Values parted by commas; one that holds a comma stands between double quotes."""
-    try:
-        return tuple(next(csv.reader([value], strict=True))) or ("",)
-    except csv.Error as error:
-        raise UsageError(f"{parameter}={value!r}: not a list of values: {error}.") from error
-
-
-def _refuse_too_many(conditions: list[Condition], sorts: list[Sort]) -> None:
-    if (count := len(conditions) + len(sorts)) > MAX_CONDITIONS:
-        raise UsageError(f"{count} filters and sorts in one request; the most is {MAX_CONDITIONS}.")
-    if (count := sum(len(condition.values) for condition in conditions)) > MAX_VALUES:
-        raise UsageError(f"{count} values in one request; the most is {MAX_VALUES}.")
+def _refuse_more(count: int, most: int, what: str) -> None:
+    if count > most:
+        raise UsageError(f"{count} {what} in one request; the most is {most}.")

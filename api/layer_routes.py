@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
 
 from api import models, problems
 from api.access import require_layer
+from api.answers import Asked, answer_rows
 from api.dependencies import AsOf, TablesDep, only_as_of
-from api.grammar import parse_query
-from api.rows import count_rows, read_rows
+from api.formats import WRITINGS, Format
+from api.grammar import RowQuery
 from api.tables import Layer, ServedTable, Tables
 
 PAGE_SIZE, PAGE_SIZE_MAX = 20, 200
@@ -23,6 +25,12 @@ FILTERS: dict[str, Any] = {
     "style": "form",
     "explode": True,
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+
+OTHER_FORMATS: dict[str, Any] = {
+    writing.media_type.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}
+    for form, writing in WRITINGS.items()
+    if form is not Format.JSON
 }
 
 router = APIRouter(responses=problems.RESPONSES, dependencies=[require_layer()])
@@ -49,24 +57,34 @@ def list_tables(request: Request, layer: Layer, tables: TablesDep, as_of: AsOf =
     return models.TableList(data=entries, meta=meta)
 
 
-@router.get("/{layer}/{table}", summary="Rows of a table", openapi_extra={"parameters": [FILTERS]})
-def list_rows(
+@router.get(
+    "/{layer}/{table}",
+    summary="Rows of a table",
+    openapi_extra={"parameters": [FILTERS]},
+    responses={200: {"model": models.Page, "content": OTHER_FORMATS}},
+    response_class=Response,
+)
+async def list_rows(
     request: Request,
     tables: TablesDep,
-    table: TableDep,
+    layer: Layer,
+    table: str,
+    as_of: AsOf = None,
     columns: Annotated[str | None, Query(description="columns to show, parted by commas")] = None,
     page: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1,
     page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = PAGE_SIZE,
-) -> models.Page:
-    """Read one page of rows that meet every filter, in the order asked for, else in the table's own."""
-    types = tables.meaning(table.pin).types
-    query = parse_query(request.query_params.multi_items(), types)
-    conditions = (*table.conditions, *query.conditions)
-    with tables.cursor() as cursor:
-        data = read_rows(cursor, table.pin, types, query, conditions, page, page_size)
-        total = count_rows(cursor, table.pin, types, conditions) if conditions else table.rows
-    meta = models.PageMeta(page=page, page_size=page_size, total=total)
-    return models.Page(data=data, links=_links(request, table, meta), meta=meta)
+    cursor: Annotated[str | None, Query(description="where a page begins, as links.next says")] = None,
+    format: Annotated[  # noqa: A002 - the name of the parameter
+        str | None, Query(description="json, csv, ndjson, parquet or arrow; by default as `Accept` says")
+    ] = None,
+) -> Response:
+    """Read rows that meet every filter, in the order asked for, else in the table's own.
+
+    JSON comes a page at a time; the other formats bring the whole result, or the page asked for.
+    """
+    served = await to_thread.run_sync(tables.get, layer, table, as_of)
+    links = {"profile": str(request.url_for("show_schema", layer=layer, table=table))}
+    return await answer_rows(Asked(request, tables, served, page, page_size, cursor, links))
 
 
 @router.get("/{layer}/{table}/schema", summary="Columns of a table", dependencies=[Depends(only_as_of)])
@@ -102,17 +120,4 @@ def _rows_of(tables: Tables, table: ServedTable) -> int:
     if not table.conditions:
         return table.rows
     with tables.cursor() as cursor:
-        return count_rows(cursor, table.pin, tables.meaning(table.pin).types, table.conditions)
-
-
-def _links(request: Request, table: ServedTable, meta: models.PageMeta) -> models.PageLinks:
-    last = max(1, math.ceil(meta.total / meta.page_size))
-
-    def link(page: int) -> str:
-        return str(request.url.include_query_params(page=page, page_size=meta.page_size))
-
-    return models.PageLinks(
-        profile=str(request.url_for("show_schema", layer=table.layer, table=table.pin.name)),
-        next=link(meta.page + 1) if meta.page < last else None,
-        prev=link(min(meta.page - 1, last)) if meta.page > 1 else None,
-    )
+        return tables.count(cursor, table, tables.relation(table), RowQuery(()), table.conditions)

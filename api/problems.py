@@ -20,7 +20,12 @@ from api.tables import Layer
 from catalog.errors import AccessDenied, KeyNeeded, OdhError, Restricted, TransientError, UnknownName, UsageError
 
 MEDIA_TYPE = "application/problem+json"
-IN_QUERY = {"parameter", "column", "operator"}  # an unknown one is a bad query; any other unknown name is a bad address
+IN_QUERY = {
+    "parameter",
+    "column",
+    "operator",
+    "format",
+}  # an unknown one is a bad query; any other unknown name is a bad address
 log = structlog.get_logger()
 
 

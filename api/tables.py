@@ -1,12 +1,14 @@
 """The tables readers see: the three layers, what each holds at a release or a date, and the columns of a table.
 
 Released tables are those of one release; raw tables are read at their present snapshot. Everything about one snapshot
-is remembered, for a snapshot never changes.
+is remembered, for a snapshot never changes; which release is the current one is asked each time, in microseconds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -15,19 +17,28 @@ from typing import Self
 import duckdb
 
 from api.access import caller
-from api.grammar import Condition
+from api.filters import Condition, Filter
+from api.grammar import RowQuery
+from api.relations import Relation, copied, own_columns, planned
+from api.remembered import Remembered
+from api.rows import count_rows
 from catalog import releases
-from catalog.errors import Restricted, UnknownName
+from catalog.errors import Restricted, UnknownName, UsageError
 from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse, Pin
 from catalog.ledger import Ledger
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
 from catalog.rest_catalogue import RestCatalogue
 from catalog.scopes import Scope
+from catalog.serving import ServingCopies
 from catalog.session import open_duckdb, scan_sql
 from catalog.settings import Settings
 
 SNAPSHOTS_REMEMBERED = 1024
+COUNTS_REMEMBERED = 4096
+RELEASES_REMEMBERED = 32
+# Upkeep may let a release read rewritten files; the ones before stay readable for days (ODH_FILE_DELAY_DAYS).
+RELEASE_STAYS_SECONDS = 2.0
 
 
 class Layer(StrEnum):
@@ -69,7 +80,8 @@ class TableMeaning:
 class ServedTable:
     """One table at the snapshot a reader gets.
 
-    ``conditions`` tell which of the snapshot's rows are served; ``rows`` counts all of them.
+    ``conditions`` tell which of the snapshot's rows are served; ``rows`` counts all of them. ``is_current`` tells that
+    every reader gets this snapshot now, so that it is worth a copy.
     """
 
     layer: Layer
@@ -77,6 +89,7 @@ class ServedTable:
     domain: str | None
     rows: int
     conditions: tuple[Condition, ...] = ()
+    is_current: bool = True
 
 
 class Tables:
@@ -87,13 +100,18 @@ class Tables:
         self.ledger, self.lakehouse = Ledger(settings), Lakehouse(settings)
         self.rest_catalogue = RestCatalogue(self.ledger, self.lakehouse)
         self._engine = open_duckdb(settings)
+        self.copies = ServingCopies(settings, self.lakehouse, self._engine)
         self.meaning = lru_cache(SNAPSHOTS_REMEMBERED)(self._read_meaning)
         self._raw_rows = lru_cache(SNAPSHOTS_REMEMBERED)(lambda pin: self.lakehouse.totals(pin)["rows"])
+        self._raw_pins = lru_cache(SNAPSHOTS_REMEMBERED)(lambda name, _: self.lakehouse.pin(BRONZE, name))
+        self._counts: Remembered[object, int] = Remembered(COUNTS_REMEMBERED)
+        self._releases: Remembered[int, tuple[float, Release]] = Remembered(RELEASES_REMEMBERED)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.copies.close()
         self._engine.close()
         self.lakehouse.close()
         self.ledger.close()
@@ -104,17 +122,78 @@ class Tables:
 
     def release(self, as_of: date | None = None) -> Release | None:
         """The release readers see."""
-        return releases.current_release(self.ledger, as_of)
+        number = releases.current_release_id(self.ledger, as_of)
+        if number is None:
+            return None
+        known = self._releases.get(number)
+        if known and time.monotonic() - known[0] <= RELEASE_STAYS_SECONDS:
+            return known[1]
+        found = releases.find_release(self.ledger, number)
+        self._releases.put(number, (time.monotonic(), found))
+        if as_of is None:
+            self.copies.follow(table.pin for table in found.tables)
+        return found
+
+    def relation(self, table: ServedTable) -> Relation:
+        """What to read a table's rows from: its native copy if there is one, else its Iceberg files."""
+        types = self.meaning(table.pin).types
+        columns = own_columns(types)
+        if table.layer is not Layer.RAW and (copy := self.copies.relation(table.pin)):
+            return copied(copy, columns)
+        if table.layer is not Layer.RAW and table.is_current:
+            self.copies.ask(table.pin)
+        return planned(table.pin, types, columns)
+
+    def count(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        table: ServedTable,
+        relation: Relation,
+        query: RowQuery,
+        conditions: Sequence[Filter],
+    ) -> int:
+        """How many rows, or groups of them, meet every condition; counted once a snapshot."""
+        if not conditions and not query.is_aggregated:
+            return table.rows
+        key = (table.pin, tuple(conditions), query.groups, query.aggregates)
+        if (known := self._counts.get(key)) is not None:
+            return known
+        return self._counts.put(key, count_rows(cursor, relation, query, conditions))
+
+    def at_snapshot(self, table: ServedTable, snapshot_id: int) -> ServedTable:
+        """The same table at the snapshot somebody is paging through.
+
+        Raises:
+            UsageError: no release that readers may have holds it any more.
+        """
+        if table.pin.snapshot_id == snapshot_id:
+            return table
+        if table.layer is Layer.RAW:
+            pin = replace(table.pin, snapshot_id=snapshot_id)
+            rows = self._raw_rows(pin) if self.lakehouse.has_snapshot(pin) else None
+        else:
+            pinned = releases.released_table(self.ledger, table.pin.layer, table.pin.name, snapshot_id)
+            pin, rows = (pinned.pin, pinned.rows) if pinned else (table.pin, None)
+        if rows is None:
+            raise UsageError("This cursor is of a state of the table that is no longer kept; begin again without it.")
+        return replace(table, pin=pin, rows=rows, is_current=False)
+
+    def forget(self) -> None:
+        """Read everything about releases and raw tables anew: upkeep may have moved their files."""
+        self._releases.clear()
+        self._raw_pins.cache_clear()
 
     def of_layer(self, layer: Layer, as_of: date | None) -> list[ServedTable]:
         """Every table of a layer, by name."""
         if layer is Layer.RAW:
             names = (name for name in self.lakehouse.names(BRONZE) if not self._is_restricted(name))
-            pins = (self.lakehouse.pin(BRONZE, name) for name in names)
+            pins = (self._raw_pin(name) for name in names)
             return [self._raw_table(pin, as_of) for pin in pins if pin]
         release = self.release(as_of)
         return [
-            _released(layer, table) for table in (release.tables if release else ()) if table.pin.layer == layer.zone
+            _released(layer, table, is_current=as_of is None)
+            for table in (release.tables if release else ())
+            if table.pin.layer == layer.zone
         ]
 
     def get(self, layer: Layer, name: str, as_of: date | None) -> ServedTable:
@@ -126,13 +205,13 @@ class Tables:
         """
         if layer is Layer.RAW:
             self.refuse_restricted(name)
-            if pin := self.lakehouse.pin(BRONZE, name):
+            if pin := self._raw_pin(name):
                 return self._raw_table(pin, as_of)
             raise UnknownName("raw table", name, self.lakehouse.names(BRONZE))
+        release = self.release(as_of)
+        if release and (found := release.table(layer.zone, name)):
+            return _released(layer, found, is_current=as_of is None)
         served = self.of_layer(layer, as_of)
-        for table in served:
-            if table.pin.name == name:
-                return table
         when = f" released by {as_of}" if as_of else ""
         raise UnknownName(f"{layer} table{when}", name, [table.pin.name for table in served])
 
@@ -156,6 +235,11 @@ class Tables:
         is_allowed = self.settings.serve_restricted or caller().allows(Scope.RESTRICTED_READ)
         return feed is not None and feed.is_restricted and not is_allowed
 
+    def _raw_pin(self, name: str) -> Pin | None:
+        """The present snapshot of a bronze table; its metadata is read again only where it has moved."""
+        location = self.lakehouse.location(BRONZE, name)
+        return self._raw_pins(name, location) if location else None
+
     def _raw_table(self, pin: Pin, as_of: date | None) -> ServedTable:
         """A bronze table keeps every extraction, so its past is a filter and needs no older snapshot."""
         feed = self.registry.feed_of(pin.name)
@@ -172,5 +256,5 @@ class Tables:
         return TableMeaning(declared.description if declared else description, columns)
 
 
-def _released(layer: Layer, table: ReleasedTable) -> ServedTable:
-    return ServedTable(layer, table.pin, table.domain, table.rows)
+def _released(layer: Layer, table: ReleasedTable, *, is_current: bool) -> ServedTable:
+    return ServedTable(layer, table.pin, table.domain, table.rows, is_current=is_current)

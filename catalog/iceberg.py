@@ -15,8 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
-from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.sql import SqlCatalog
+import sqlalchemy as sa
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.expressions import And, EqualTo
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -86,7 +86,7 @@ class Lakehouse:
 
     def __init__(self, settings: Settings) -> None:
         self.store: Store = warehouse_store(settings)
-        self.catalog: Catalog = _open_catalog(settings)
+        self.catalog: SqlCatalog = _open_catalog(settings)
         for layer in LAYERS:
             try:
                 self.catalog.create_namespace_if_not_exists(layer)
@@ -118,6 +118,19 @@ class Lakehouse:
             return _pin(layer, name, self.catalog.load_table((layer, name)))
         except NoSuchTableError:
             return None
+
+    def location(self, layer: str, name: str) -> str | None:
+        """Where a table's present metadata is, by the catalogue alone, whose word is cheap; None for no such table."""
+        known = IcebergTables
+        mine = (known.catalog_name == self.catalog.name, known.table_namespace == layer, known.table_name == name)
+        with self.catalog.engine.connect() as connection:
+            return connection.scalar(sa.select(known.metadata_location).where(*mine))
+
+    def has_snapshot(self, pin: Pin) -> bool:
+        """Whether a table still has a snapshot."""
+        return (
+            pin.snapshot_id is not None and self.table(pin.layer, pin.name).snapshot_by_id(pin.snapshot_id) is not None
+        )
 
     def totals(self, pin: Pin | None) -> dict[str, int]:
         """Rows, data files and bytes of a table at a snapshot, from its summary."""
@@ -372,7 +385,7 @@ def _same_type(left: pa.DataType, right: pa.DataType) -> bool:
     return bool(plain(left) == plain(right))
 
 
-def _open_catalog(settings: Settings) -> Catalog:
+def _open_catalog(settings: Settings) -> SqlCatalog:
     root = settings.warehouse_root
     remote = "://" in root
     if remote:  # many S3 servers refuse the checksums newer clients add by default, and Arrow takes no argument for it

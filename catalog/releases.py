@@ -55,6 +55,26 @@ def current_release(ledger: Ledger, as_of: date | None = None) -> Release | None
         return _load(connection, row) if row else None
 
 
+def current_release_id(ledger: Ledger, as_of: date | None = None) -> int | None:
+    """The number of ``current_release``, without its tables: cheap enough to be asked at every request."""
+    r = schema.releases.c
+    query = sa.select(r.release_id).where(r.status == "published")
+    if as_of is not None:
+        query = query.where(r.extraction_date <= as_of)
+    with ledger.begin() as connection:
+        return connection.scalar(query.order_by(r.extraction_date.desc(), r.release_id.desc()).limit(1))
+
+
+def released_table(ledger: Ledger, layer: str, name: str, snapshot_id: int) -> ReleasedTable | None:
+    """A table as some published release has it, by its snapshot; None where none has it."""
+    t, r = schema.release_tables.c, schema.releases.c
+    query = sa.select(schema.release_tables).join(schema.releases, t.release_id == r.release_id)
+    mine = (t.layer == layer, t.table_name == name, t.snapshot_id == snapshot_id, r.status == "published")
+    with ledger.begin() as connection:
+        row = connection.execute(query.where(*mine).order_by(t.release_id.desc()).limit(1)).mappings().first()
+    return _table(row) if row else None
+
+
 def find_release(ledger: Ledger, release_id: int) -> Release:
     """One published release.
 
@@ -151,21 +171,18 @@ def _load(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Release
     return Release(
         release_id,
         extraction_date,
-        tuple(
-            ReleasedTable(
-                Pin(found["layer"], found["table_name"], found["metadata_location"], found["snapshot_id"]),
-                found["domain"],
-                found["rows"],
-                found["content_hash"],
-            )
-            for found in tables.mappings()
-        ),
+        tuple(_table(found) for found in tables.mappings()),
         {str(domain): str(fingerprint) for domain, fingerprint in domains},
         tuple(
             Pin(BRONZE, found["table_name"], found["metadata_location"], found["snapshot_id"])
             for found in inputs.mappings()
         ),
     )
+
+
+def _table(found: sa.RowMapping) -> ReleasedTable:
+    pin = Pin(found["layer"], found["table_name"], found["metadata_location"], found["snapshot_id"])
+    return ReleasedTable(pin, found["domain"], found["rows"], found["content_hash"])
 
 
 def _write_fingerprints(connection: sa.Connection, release_id: int, fingerprints: Mapping[str, str]) -> None:

@@ -30,6 +30,9 @@ from catalog.releases import released_pins
 from catalog.settings import Settings, load_settings
 
 EXTENSIONS = ("avro", "iceberg")
+# A table's own order: its files, then the rows within each. Iceberg promises none, and DuckDB's changes between two
+# runs over several files, so whoever needs one asks for it.
+STORED_ORDER = ("filename", "file_row_number")
 READING = {"SELECT", "EXPLAIN", "COPY"}  # SHOW, DESCRIBE, SUMMARIZE and PRAGMA functions are SELECT to DuckDB
 CATALOGUE_WORDS = {"show", "describe", "summarize", "information_schema", "pragma", "use"}
 
@@ -72,6 +75,16 @@ def table_function(pin: Pin) -> str:
 def scan_sql(pin: Pin) -> str:
     """A SELECT of one table at its pinned snapshot."""
     return f"select * from {table_function(pin)}"
+
+
+def stored_order(columns: Iterable[str]) -> tuple[str, ...]:
+    """What to order a table by, as SQL, to have its rows in the order they are stored in.
+
+    A table with columns of these names hides the virtual ones; its rows are then ordered by all columns, only slower.
+    """
+    names = tuple(columns)
+    hidden = any(name.lower() in STORED_ORDER for name in names)
+    return tuple(quote_identifier(name) for name in (names if hidden else STORED_ORDER))
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, schema: str, name: str, select: str) -> None:

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     file_delay_days: float = Field(
         3.0, ge=0, description="how long odh maintain leaves a file that nothing names any more to those who read it"
     )
+    serving_max_bytes: int = Field(
+        20 * 1024**3, ge=0, description="disk for the copies of released tables the gateway pages from; 0 for none"
+    )
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, description="threads of DuckDB and dbt")
     memory_limit: str = Field(
         "4GB", pattern=r"^(?i:\d+(\.\d+)? *[KMGT]?i?B)$", description="memory DuckDB may use, such as 4GB"
@@ -77,7 +80,10 @@ class Settings(BaseSettings):
         "staging:read curated:read", description="scopes of callers without a key, where access is by keys"
     )
     api_secret: SecretStr | None = Field(
-        None, min_length=32, max_length=256, description="secret that signs cursors; default: a new one at each start"
+        None,
+        min_length=32,
+        max_length=256,
+        description="secret that signs cursors; default: they are checked, not signed",
     )
 
     api_rate: float | None = Field(
@@ -174,6 +180,11 @@ class Settings(BaseSettings):
     def partial(self) -> Path:
         """Local folder for the first bytes of downloads that were cut, to be continued."""
         return self.lake.resolve() / "partial"
+
+    @property
+    def serving(self) -> Path:
+        """Local folder of the copies of released tables that the gateway reads; safe to remove when none serves."""
+        return self.lake.resolve() / "serving"
 
     @property
     def spill(self) -> Path:

@@ -164,8 +164,9 @@ def test_a_page_has_the_envelope_of_the_tabular_api(client: httpx.Client) -> Non
     assert found["meta"] == {"page": 2, "page_size": 100, "total": ROWS}
     here = f"{client.base_url}{ACCIDENT}"
     assert found["links"]["profile"] == f"{here}/schema"
-    following = httpx.URL(found["links"]["next"]).params
-    assert dict(following) == {"page": "3", "page_size": "100", "columns": "accident_id,injured"}
+    following = dict(httpx.URL(found["links"]["next"]).params)
+    assert following.pop("cursor")
+    assert following == {"page": "3", "page_size": "100", "columns": "accident_id,injured"}
     assert httpx.URL(found["links"]["prev"]).params["page"] == "1"
 
 
@@ -346,8 +347,16 @@ def test_an_unknown_address_is_a_404_with_the_nearest(client: httpx.Client, path
         ({"page": "one"}, "page='one'"),
         ({"as_of": "yesterday"}, "as_of='yesterday'"),
         ({"as_of": "0"}, "as_of='0'"),
-        ({"cursor": "x"}, "There is no parameter named 'cursor'"),
-        ({"departement__groupby": ""}, "There is no operator named 'groupby'"),
+        ({"cursor": "x"}, "cursor='x' is no cursor"),
+        ({"format": "xml"}, "There is no format named 'xml'"),
+        ({"departement__groupby": "x"}, "write departement__groupby alone"),
+        ({"departement__sum": ""}, "Column 'departement' is VARCHAR and has no sum"),
+        ({"departement__count": "", "columns": "note"}, "an aggregation shows its groups and values"),
+        ({"departement__groupby": "", "injured__sort": "asc"}, "There is no column named 'injured'"),
+        ({"or": "(departement__exact.01"}, "')' was expected at character 23"),
+        ({"or": "(departement__exact.01,injured__exact.x)"}, "cannot hold 'x'"),
+        ({"and": "(departement__exakt.01)"}, "Did you mean 'exact'?"),
+        ({"or": "(" + "and(" * 20 + "note__isnull" + ")" * 21}, "the most is 10"),
         ({"departement__sort": "asc; drop table x"}, "write departement__sort=asc"),
         ({'departement" or 1=1 --__exact': "01"}, "There is no column named"),
         ({"t.departement__exact": "01"}, "There is no column named"),
@@ -424,5 +433,5 @@ def test_the_openapi_document_describes_every_route_and_its_refusals(client: htt
         assert "application/problem+json" in path["get"]["responses"]["4XX"]["content"]
         assert "422" not in path["get"]["responses"]
     rows = {parameter["name"] for parameter in document["paths"]["/{layer}/{table}"]["get"]["parameters"]}
-    assert rows == {"layer", "table", "as_of", "columns", "page", "page_size", "filters"}
+    assert rows == {"layer", "table", "as_of", "columns", "page", "page_size", "cursor", "format", "filters"}
     assert client.get("/docs").status_code == 200

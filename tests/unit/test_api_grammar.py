@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from api.grammar import MAX_CONDITIONS, MAX_VALUES, OPERATORS, Condition, RowQuery, Sort, parse_query, refuse_unknown
+from api.grammar import (
+    AGGREGATES,
+    MAX_CONDITIONS,
+    MAX_DEPTH,
+    MAX_VALUES,
+    OPERATORS,
+    Aggregate,
+    Condition,
+    Group,
+    RowQuery,
+    Sort,
+    parse_query,
+    refuse_unknown,
+)
 from catalog.errors import UnknownName, UsageError
 
 COLUMNS = ("dep", "age", "a__b", "_line", "ends_")
@@ -120,3 +135,86 @@ def test_an_endpoint_names_the_parameters_it_takes() -> None:
     refuse_unknown(["as_of"], ("as_of",))
     with pytest.raises(UnknownName, match="Did you mean 'as_of'"):
         refuse_unknown(["asof"], ("as_of",))
+
+
+# Nested filters
+
+
+@pytest.mark.parametrize(
+    ("text", "members"),
+    [
+        ("(dep__exact.2A)", (Condition("dep", "exact", ("2A",)),)),
+        ("(dep__isnull,age__ISNOTNULL)", (Condition("dep", "isnull"), Condition("age", "isnotnull"))),
+        ("(age__less.1.5,a__b__exact.x y)", (Condition("age", "less", ("1.5",)), Condition("a__b", "exact", ("x y",)))),
+        ('("dep"__exact."a,b)""c")', (Condition("dep", "exact", ('a,b)"c',)),)),
+        ('(dep__in.(01,"2,A",))', (Condition("dep", "in", ("01", "2,A", "")),)),
+        ("(dep__in.01)", (Condition("dep", "in", ("01",)),)),
+        ("(dep__exact.)", (Condition("dep", "exact", ("",)),)),
+        (
+            "(dep__isnull,and(age__less.1,or(age__greater.2,_line__exact.3)))",
+            (
+                Condition("dep", "isnull"),
+                Group(
+                    "and",
+                    (
+                        Condition("age", "less", ("1",)),
+                        Group("or", (Condition("age", "greater", ("2",)), Condition("_line", "exact", ("3",)))),
+                    ),
+                ),
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["or", "and"])
+def test_nested_filters_are_read_as_a_tree(kind: str, text: str, members: tuple[object, ...]) -> None:
+    assert parse_query([(kind, text)], COLUMNS).conditions == (Group(kind, members),)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "'(' was expected at character 1, where the end is"),
+        ("dep__exact.1", "'(' was expected"),
+        ("()", "column__operator.value, or(…) or and(…) was expected at character 2"),
+        ("(dep__exact.1", "')' was expected at character 14"),
+        ("(dep__exact.1))", "nothing after the closing parenthesis was expected at character 15"),
+        ("(dep__exact)", "'.' was expected"),
+        ("(dep__isnull.x)", "no value after dep__isnull"),
+        ('("dep)', "was expected at character 2"),
+        ("(dep__sort.asc)", "cannot stand within or"),
+        ("(dep__count)", "cannot stand within or"),
+        ("(depp__exact.1)", "Did you mean 'dep'"),
+        ("(dep__exat.1)", "Did you mean 'exact'"),
+        ("(" + "or(" * MAX_DEPTH + "dep__isnull" + ")" * MAX_DEPTH + ")", f"the most is {MAX_DEPTH}"),
+        ("(" + ",".join(["dep__isnull"] * (MAX_CONDITIONS + 1)) + ")", f"{MAX_CONDITIONS} filters"),
+        ("(" + "or(" * 20_000, f"the most is {MAX_DEPTH}"),
+    ],
+    ids=range(15),
+)
+def test_nested_filters_that_cannot_be_read_are_refused_with_the_place(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        parse_query([("or", text)], COLUMNS)
+
+
+def test_the_filters_of_all_parameters_count_together() -> None:
+    half = ("or", "(" + ",".join(["dep__isnull"] * (MAX_CONDITIONS // 2 + 1)) + ")")
+    with pytest.raises(UsageError, match=f"the most is {MAX_CONDITIONS}"):
+        parse_query([half, half], COLUMNS)
+
+
+# Groups
+
+
+@pytest.mark.parametrize("function", AGGREGATES)
+def test_an_aggregate_is_named_by_its_column_and_function(function: str) -> None:
+    query = parse_query([("age__groupby", ""), (f"a__b__{function.upper()}", ""), ("dep__isnull", "")], COLUMNS)
+    assert (query.groups, query.aggregates) == (("age",), (Aggregate("a__b", function),))
+    assert query.names == ("age", f"a__b__{function}")
+    assert query.conditions == (Condition("dep", "isnull"),)
+
+
+def test_groups_are_sorted_by_what_they_show_only() -> None:
+    query = parse_query([("age__count__sort", "desc"), ("dep__groupby", ""), ("age__count", "")], COLUMNS)
+    assert query.sorts == (Sort("age__count", True),)
+    with pytest.raises(UnknownName, match="Known: age__count, dep"):
+        parse_query([("age__sort", "desc"), ("dep__groupby", ""), ("age__count", "")], COLUMNS)
