@@ -19,7 +19,7 @@ import structlog
 
 from catalog import releases, write_back
 from catalog.conformity import check_schemas
-from catalog.dbt import Dbt, DbtRun, Model
+from catalog.dbt import HISTORY, Dbt, DbtRun, Model
 from catalog.errors import BuildFailed, InvalidContract
 from catalog.feed import Feed
 from catalog.generated import GeneratedSilver
@@ -208,8 +208,10 @@ class Builder:
         with Dbt(self.settings, self.database, self.workspace) as dbt:
             for level in self._levels(domains):
                 name = level[0] if len(level) == 1 else f"{len(level)} domains"
+                feeds = [feed for domain in level for feed in self.registry.domains()[domain]]
+                idle = {f"stg_{table}{HISTORY}" for table in self.inputs.without_history(feeds)}
                 try:
-                    done = dbt.build(level, partial(on_progress, name))
+                    done = dbt.build(level, partial(on_progress, name), idle)
                 except BuildFailed as error:
                     done = {domain: DbtRun([], [], [str(error)], 0.0) for domain in level}
                 runs.update(done)

@@ -23,6 +23,7 @@ from catalog.linked_project import link_project
 from catalog.settings import Settings
 
 PARSED = "partial_parse.msgpack"
+HISTORY = "__history"  # ending of the model that has every state of another's rows
 OnResult = Callable[[int, int], None]
 
 
@@ -86,10 +87,13 @@ class Dbt:
             self._process.communicate()
             self._process = None
 
-    def build(self, domains: Sequence[str], on_result: OnResult) -> dict[str, DbtRun]:
+    def build(self, domains: Sequence[str], on_result: OnResult, unneeded: Set[str] = frozenset()) -> dict[str, DbtRun]:
         """Run the models, seeds and data tests of some domains, none of which reads another's models.
 
         What fails in one domain stops nothing of the others.
+
+        Args:
+            unneeded: models to leave out where no other model reads them.
 
         Raises:
             BuildFailed: dbt could not be started at all.
@@ -97,12 +101,14 @@ class Dbt:
         results_file, manifest_file = self.target / "run_results.json", self.target / "manifest.json"
         results_file.unlink(missing_ok=True)
         selection = ["--select", *(f"tag:{domain}" for domain in domains), "--indirect-selection", "buildable"]
+        left_out = self._left_out(unneeded) if unneeded else []
+        selection += ["--exclude", *left_out] if left_out else []
         messages = self._run(["build", *selection, "--exclude-resource-type", "unit_test"], on_result)
         if results_file.exists():
-            manifest = json.loads(manifest_file.read_text("utf-8"))
+            manifest = _without(json.loads(manifest_file.read_text("utf-8")), left_out)
             return _read_runs(manifest, json.loads(results_file.read_text("utf-8"))["results"], domains)
         if self._process is None and len(domains) > 1:  # it died of one of them: each by itself tells of which
-            return {domain: self.build([domain], on_result)[domain] for domain in domains}
+            return {domain: self.build([domain], on_result, unneeded)[domain] for domain in domains}
         # the manifest is there as soon as the project was parsed
         manifest = json.loads(manifest_file.read_text("utf-8")) if manifest_file.exists() else {"nodes": {}}
         said = " ".join(dict.fromkeys(messages)) or "it gave no reason"
@@ -111,14 +117,31 @@ class Dbt:
             for domain in domains
         }
 
+    def _left_out(self, unneeded: Set[str]) -> list[str]:
+        """Which of some models no other model reads, as dbt parsed the project."""
+        manifest_file = self.target / "manifest.json"
+        if (self._process is None and self._open()) or not manifest_file.exists():
+            return []  # what cannot be read is told by the command that follows
+        manifest = json.loads(manifest_file.read_text("utf-8"))
+        models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+        read = {parent for node in models for parent in node["depends_on"]["nodes"]}
+        return sorted(node["name"] for node in models if node["name"] in unneeded and node["unique_id"] not in read)
+
+    def _open(self) -> list[str]:
+        """Start the process and let it parse the project; returns why it could not."""
+        self._process = self._start()
+        if unreadable := self._run(["parse"]):
+            return unreadable
+        self._keep_parse()
+        return []
+
     def _run(self, command: list[str], on_result: OnResult | None = None) -> list[str]:
         """Run one command to its end and return its error messages."""
         messages: list[str] = []
+        if self._process is None and (unreadable := self._open()):
+            return unreadable
         if self._process is None:
-            self._process = self._start()
-            if unreadable := self._run(["parse"]):
-                return unreadable
-            self._keep_parse()
+            raise BuildFailed("the dbt process has ended")
         project, target = str(self.linked), str(self.target)
         options = ["--project-dir", project, "--profiles-dir", project, "--target", "private"]
         options += ["--target-path", target, "--log-path", target]
@@ -187,6 +210,12 @@ def _first_words(message: str, limit: int = 400) -> str:
     return words if len(words) <= limit else words[:limit] + "…"
 
 
+def _without(manifest: dict[str, Any], models: Sequence[str]) -> dict[str, Any]:
+    """A manifest without some models."""
+    nodes = manifest["nodes"]
+    return {**manifest, "nodes": {name: node for name, node in nodes.items() if node["name"] not in models}}
+
+
 def _read_runs(
     manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]], domains: Sequence[str]
 ) -> dict[str, DbtRun]:
@@ -225,13 +254,12 @@ def _read_run(
 
 
 def _models(manifest: Mapping[str, Any], domain: str) -> list[Model]:
-    nodes = manifest["nodes"].values()
-    models = (node for node in nodes if node["resource_type"] == "model" and domain in node["tags"])
+    models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
     keys = _tested_keys(manifest)
     return [
-        _model(node, keys.get(node["unique_id"], ()))
-        for node in models
-        if node["config"].get("materialized") != "ephemeral"
+        _model(node, keys.get(node["unique_id"], ()), models.get(name.removesuffix(HISTORY), node))
+        for name, node in models.items()
+        if domain in node["tags"] and node["config"].get("materialized") != "ephemeral"
     ]
 
 
@@ -254,8 +282,10 @@ def _kind(result: Mapping[str, Any]) -> str:
     return str(result["unique_id"].split(".")[0])
 
 
-def _model(node: Mapping[str, Any], tested: tuple[str, ...]) -> Model:
-    docs = {name.lower(): column.get("description") or "" for name, column in node["columns"].items()}
+def _model(node: Mapping[str, Any], tested: tuple[str, ...], live: Mapping[str, Any]) -> Model:
+    """A model; a history's columns are those of its live model, and their descriptions hold unless it has its own."""
+    columns = {**live["columns"], **node["columns"]}
+    docs = {name.lower(): column.get("description") or "" for name, column in columns.items()}
     keys = tuple(node["config"].get("meta", {}).get("keys") or tested)
     return Model(node["schema"], node["alias"], node.get("description") or "", docs, keys)
 

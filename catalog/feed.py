@@ -199,7 +199,7 @@ class Feed(_Strict):
     drift: Drift = Drift.EVOLVE
     ragged: Ragged = Ragged.REJECT
     bad_values: BadValues = BadValues.NULLIFY
-    history: bool = Field(True, description="keep every state of a generated silver table's rows, beside it")
+    history: bool = Field(True, description="keep every state of a silver table's rows, beside it")
     table_schema: str | None = Field(
         None, description="Table Schema to check rows against: a file of the lake's schemas folder, or a URL"
     )

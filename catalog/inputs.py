@@ -23,7 +23,7 @@ from catalog.locks import exclusive
 from catalog.personal_data import masked_rows, masking_mark, put_masked
 from catalog.session import create_view, scan_sql
 from catalog.settings import Settings
-from catalog.versions import Version, feed_versions, put_versions, versioned_select
+from catalog.versions import Version, feed_versions, have_history, put_versions, versioned_select
 
 CODE = Path(__file__).parent
 
@@ -40,6 +40,15 @@ class Inputs:
     def hold_rows(self, feeds: Iterable[Feed]) -> bool:
         """Whether any table of some feeds was ever loaded."""
         return any(self.versions.get(feed.feed) for feed in feeds)
+
+    def without_history(self, feeds: Iterable[Feed]) -> set[str]:
+        """Declared tables of some feeds whose history would say what their present rows do, or that want none."""
+        return {
+            name
+            for feed in feeds
+            for name in feed.bronze_names()
+            if not feed.history or name not in have_history(self.versions.get(feed.feed, ()))
+        }
 
 
 def pin_inputs(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, feeds: Iterable[Feed], until: date) -> Inputs:

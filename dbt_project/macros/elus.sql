@@ -58,6 +58,42 @@
         _invalid_columns
 {%- endmacro %}
 
+{#- The rows of a file in the common words and types; `given` has one text for each notion, and lineage. -#}
+{% macro typed_mandates(given) -%}
+    select
+        last_name,
+        first_name,
+        case when given_sex in ('F', 'M') then given_sex end as sex,
+        fr_date(given_birth_date) as birth_date,
+        {{ departement_code_of_commune('district_code') }} as departement_code,
+        departement_name,
+        district_code,
+        district_name,
+        occupation_code,
+        occupation_name,
+        political_label_code,
+        political_label_name,
+        fr_date(given_mandate_start_date) as mandate_start_date,
+        function_label,
+        fr_date(given_function_start_date) as function_start_date,
+        fr_date(given_function_end_date) as function_end_date,
+        {{ invalid_columns({
+            'sex': 'given_sex',
+            'birth_date': 'given_birth_date',
+            'mandate_start_date': 'given_mandate_start_date',
+            'function_start_date': 'given_function_start_date',
+            'function_end_date': 'given_function_end_date',
+        }) }} as _invalid_columns,
+        {{ lineage() }},
+        _replaced_on
+    from (
+        select
+            *,
+            {{ electoral_district_code('given_departement_code', 'given_district_code') }} as district_code
+        from {{ given }}
+    ) as located
+{%- endmacro %}
+
 {#- Every row of the history of both files: who, where, since when, and what the register said of it. -#}
 {% macro told_mandates() -%}
     {% for office, table in {'conseiller_departemental': 'conseillers_departementaux', 'depute': 'deputes'}.items() -%}

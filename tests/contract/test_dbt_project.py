@@ -15,7 +15,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from catalog.feed import FeedTable
+from catalog.dbt import HISTORY, _models
+from catalog.feed import FeedTable, Mode
 from catalog.names import quote_identifier
 from catalog.registry import load_registry
 from catalog.settings import Settings
@@ -45,6 +46,14 @@ class Built:
     def nodes(self, kind: str) -> Iterator[dict[str, Any]]:
         """The manifest's nodes of one kind."""
         return (node for node in self.manifest["nodes"].values() if node["resource_type"] == kind)
+
+    def tables(self) -> Iterator[dict[str, Any]]:
+        """Models that are tables; those that others take in are none."""
+        return (node for node in self.nodes("model") if node["config"]["materialized"] == "table")
+
+
+def domains(built: Built) -> set[str]:
+    return {tag for node in built.nodes("model") for tag in node["tags"]}
 
 
 def bronze_tables(lake: Path) -> dict[str, FeedTable]:
@@ -95,7 +104,7 @@ def test_project_builds_green_on_empty_bronze(built: Built) -> None:
 
 
 def test_every_model_was_built_with_types_that_iceberg_has(built: Built) -> None:
-    assert set(built.columns) == {node["name"] for node in built.nodes("model")}
+    assert set(built.columns) == {node["name"] for node in built.tables()}
     odd = {
         f"{table}.{column}": kind
         for table, columns in built.columns.items()
@@ -106,11 +115,23 @@ def test_every_model_was_built_with_types_that_iceberg_has(built: Built) -> None
 
 
 def test_every_column_is_described(built: Built) -> None:
-    for node in built.nodes("model"):
-        described = {name for name, column in node["columns"].items() if column["description"]}
+    told = {model.name: model.columns for domain in domains(built) for model in _models(built.manifest, domain)}
+    for node in built.tables():
+        described = {name for name, description in told[node["name"]].items() if description}
         assert described == set(built.columns[node["name"]]), node["name"]
+    for node in built.nodes("model"):
         assert node["description"].strip(), node["name"]
         assert node["config"]["meta"]["owner"], node["name"]
+
+
+def test_histories_have_the_columns_of_their_live_models(built: Built) -> None:
+    """One base model types both, so that they can never differ; only tables of mode append have no history."""
+    histories = {name for name in built.columns if name.endswith(HISTORY)}
+    for name in histories:
+        live = built.columns[name.removesuffix(HISTORY)]
+        assert built.columns[name] == {**live, "valid_from": "DATE", "valid_to": "DATE", "is_current": "BOOLEAN"}
+    tables = bronze_tables(PROJECT / "target" / "no-lake")
+    assert histories == {f"stg_{name}{HISTORY}" for name, table in tables.items() if table.mode is not Mode.APPEND}
 
 
 def test_sources_are_the_feeds_tables(built: Built, tmp_path: Path) -> None:
@@ -122,16 +143,19 @@ def test_layers_read_only_the_one_before(built: Built) -> None:
     for node in built.nodes("model"):
         parents = node["depends_on"]["nodes"]
         reads_bronze = any(parent.startswith("source.") for parent in parents)
-        reads_bronze |= parents == [f"{node['unique_id']}__history"]
+        kind, _, table = node["name"].partition("_")
+        shared = node["unique_id"].replace(".stg_", ".base_").removesuffix(HISTORY)
+        reads_bronze |= kind == "stg" and parents in ([shared], [f"{node['unique_id']}{HISTORY}"])
         assert reads_bronze == (node["schema"] == "silver"), node["name"]
-        assert node["name"].startswith("stg_") == (node["schema"] == "silver"), node["name"]
+        assert (kind in ("base", "stg")) == (node["schema"] == "silver"), node["name"]
+        assert (kind == "base") == (node["config"]["materialized"] == "ephemeral"), node["name"]
 
 
 def test_gold_has_contracts_and_silver_keeps_lineage(built: Built) -> None:
     for node in built.nodes("model"):
         if node["schema"] == "gold":
             assert node["config"]["contract"]["enforced"], node["name"]
-        else:
+        elif node["config"]["materialized"] == "table":
             assert set(LINEAGE) <= set(built.columns[node["name"]]), node["name"]
 
 

@@ -42,8 +42,8 @@ def sources() -> list[tuple[str, str, str, dict[str, Any]]]:
 def test_a_feed_table_has_one_silver_model_that_reads_its_columns(feed: Feed, table: FeedTable) -> None:
     models = list(SILVER.rglob(f"stg_{feed.feed}__{table.name}.sql"))
     assert [path.parent.name for path in models] == [feed.domain]
-    histories = list(SILVER.rglob(f"stg_{feed.feed}__{table.name}__history.sql"))  # the model may read this in turn
-    text = "".join(path.read_text("utf-8") for path in [*models, *histories])
+    bases = list(SILVER.rglob(f"base_{feed.feed}__{table.name}.sql"))  # the model and its history may read this in turn
+    text = "".join(path.read_text("utf-8") for path in [*models, *bases])
     assert re.findall(r"source\('(\w+)', '(\w+)'\)", text) == [(feed.feed, table.name)]
     assert set(table.columns) - set(re.findall(r"\w+", text)) == set(), "columns no model reads; drop them in the feed"
 
@@ -58,8 +58,8 @@ def test_a_feed_table_has_one_source_entry(feed: Feed, table: FeedTable) -> None
 
 def test_no_model_and_no_source_is_without_its_feed() -> None:
     declared = {(feed.feed, table.name) for feed in REGISTRY for table in feed.declared}
-    tables = [path.stem.removeprefix("stg_").removesuffix("__history") for path in SILVER.rglob("stg_*.sql")]
-    modelled = {tuple(table.split("__")) for table in tables}
+    stems = [path.stem for path in SILVER.rglob("*.sql")]
+    modelled = {tuple(re.sub("^(stg|base)_|__history$", "", stem).split("__")) for stem in stems}
     assert modelled == {entry[1:3] for entry in sources()} == declared
 
 

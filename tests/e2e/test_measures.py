@@ -81,6 +81,40 @@ def prices(snapshots: list[list[ElementTree.Element]]) -> dict[date, Listed]:
     return {FIRST: first_day, SECOND: after}
 
 
+def test_each_station_has_a_history_of_how_it_was_described(
+    session: Session, snapshots: list[list[ElementTree.Element]]
+) -> None:
+    before, after = ({str(one.get("id")): one for one in stations} for stations in snapshots)
+    rows = session.execute(
+        "select station_id, valid_from, valid_to, is_current, address from silver.stg_carburants__stations__history"
+    ).fetchall()
+    states: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for station, *state in sorted(rows):
+        states[station].append(tuple(state))
+    assert states.keys() == before.keys() | after.keys()
+    changed = {station for station, told in states.items() if len(told) > 1}
+    assert 0 < len(changed) < 50
+    for station in changed:
+        first, second = states[station]
+        assert (first[:3], second[:3]) == ((FIRST, SECOND, False), (SECOND, None, True))
+        assert ElementTree.tostring(before[station]) != ElementTree.tostring(after[station])
+    unlisted = before.keys() - after.keys()
+    assert all(states[station][0][2] for station in unlisted), "an upserted row is never deleted"
+    current = "select * exclude (valid_from, valid_to, is_current) from silver.stg_carburants__stations__history"
+    lineage = "_resource_id, _extraction_date, _source_file, _source_member, _source_line, _loaded_at"
+    lost = session.execute(
+        f"select * exclude ({lineage}) from silver.stg_carburants__stations except"
+        f" select * exclude ({lineage}) from ({current} where is_current)"
+    ).fetchall()
+    assert lost == []
+
+
+def test_a_table_of_which_nothing_was_replaced_has_no_history(session: Session) -> None:
+    silver = session.tables()["silver"]
+    assert "stg_meteo__observations" in silver
+    assert "stg_meteo__observations__history" not in silver
+
+
 def departement_of(station: ElementTree.Element) -> str:
     code = str(station.get("cp"))
     return code[:2] if code[:2] != "20" else "2A" if code[2] in "01" else "2B"

@@ -1,30 +1,15 @@
 with
 
-source as (
+present as (
 
-    {{ latest_extraction(source('cog', 'regions')) }}
-
-),
-
-renamed as (
-
-    select
-        {{ clean_text('reg') }} as region_code,
-        {{ clean_text('libelle') }} as region_name,
-        {{ clean_text('cheflieu') }} as prefecture_commune_code,
-        {{ clean_text('tncc') }} as name_kind_code,
-        {{ clean_text('ncc') }} as upper_case_name,
-        {{ clean_text('nccenr') }} as bare_name,
-        {{ cog_year() }} as cog_year,
-        {{ lineage() }}
-    from source
+    {{ latest_extraction(ref('base_cog__regions')) }}
 
 ),
 
 final as (
 
     select *
-    from renamed
+    from present
     qualify row_number() over (
         partition by cog_year, region_code
         order by _extraction_date desc, _resource_id desc, _source_line desc

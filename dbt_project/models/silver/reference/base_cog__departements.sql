@@ -1,0 +1,28 @@
+{{ config(materialized='ephemeral') }}
+
+with
+
+source as (
+
+    select * from {{ source('cog', 'departements') }}
+
+),
+
+renamed as (
+
+    select
+        {{ clean_text('dep') }} as departement_code,
+        {{ clean_text('libelle') }} as departement_name,
+        {{ clean_text('reg') }} as region_code,
+        {{ clean_text('cheflieu') }} as prefecture_commune_code,
+        {{ clean_text('tncc') }} as name_kind_code,
+        {{ clean_text('ncc') }} as upper_case_name,
+        {{ clean_text('nccenr') }} as bare_name,
+        {{ cog_year() }} as cog_year,
+        {{ lineage() }},
+        _replaced_on
+    from source
+
+)
+
+select * from renamed
