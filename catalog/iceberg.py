@@ -269,6 +269,7 @@ class Lakehouse:
         tagged = {ref.snapshot_id for ref in table.metadata.refs.values() if ref.snapshot_ref_type == "tag"}
         is_main = main is not None and main.snapshot_id == pin.snapshot_id
         if pin.snapshot_id is None or (is_main if moves_main else pin.snapshot_id in tagged):
+            self.show_schema_of_main(table)  # a crash may have come in between
             return
         with table.manage_snapshots() as refs:
             if moves_main:
@@ -277,10 +278,13 @@ class Lakehouse:
                 refs.create_tag(pin.snapshot_id, tag)
             if STAGING in table.metadata.refs:
                 refs.remove_branch(STAGING)
-        self._show_schema_of_main(table)
+        self.show_schema_of_main(table)
 
-    def _show_schema_of_main(self, table: Table) -> None:
-        """Let a table's schema be that of ``main`` again, where an older snapshot was staged or became ``main``."""
+    def show_schema_of_main(self, table: Table) -> None:
+        """Let a table's schema be that of ``main`` again, where another was staged or an older became ``main``.
+
+        Engines read ``main`` by the table's schema: else they would see the columns of what was never published.
+        """
         main = table.current_snapshot()
         if main and main.schema_id is not None and main.schema_id != table.metadata.current_schema_id:
             unmoved = AssertTableUUID(uuid=table.metadata.table_uuid)

@@ -54,6 +54,7 @@ class TablePlan:
     manifests_merged: int = 0
     letting: Letting = field(default_factory=Letting)
     is_repinned: bool = False  # releases come to read the table by its newest metadata file
+    is_reshaped: bool = False  # the table's columns are those of its present snapshot again
     unnamed: Mapping[str, int] = field(default_factory=dict)  # seen for the first time, to wait
     removed: Mapping[str, int] = field(default_factory=dict)
 
@@ -63,7 +64,8 @@ class TablePlan:
         return bool(self.small_files or self.manifests_merged)
 
     def __bool__(self) -> bool:
-        return bool(self.is_rewrite or self.letting or self.is_repinned or self.unnamed or self.removed)
+        changes = self.is_rewrite or self.letting or self.is_repinned or self.is_reshaped
+        return bool(changes or self.unnamed or self.removed)
 
 
 class Upkeep:
@@ -110,14 +112,14 @@ class Upkeep:
         pins = retained.pins_of(self.ledger, layer, name, self.now - self.delay)
         pins = pins.without(self.removed_releases, are_leaving=bool(self.delay))
         files = data_files(table) if head else []
-        may_rewrite = head is not None and has_present_schema(table)
+        may_rewrite = head is not None and has_present_schema(table)  # else when the columns are mended
         groups = tuple(find_small_files(files)) if may_rewrite else ()
         manifests = manifest_count(table) if may_rewrite else 0
         merged = manifests if manifests > MANIFESTS_KEPT else 0
         old = head.snapshot_id if head and (groups or merged) else None
         letting, kept = self._letting(table, pins, old)
         repins = bool(pins.locations - {table.metadata_location})
-        plan = TablePlan(layer, name, groups, merged, letting, repins)
+        plan = TablePlan(layer, name, groups, merged, letting, repins, is_reshaped=head is not None and not may_rewrite)
         if not with_files:
             return plan
         gone = {bare_path(path) for group in groups for path in group.paths}
@@ -185,7 +187,9 @@ class Upkeep:
         """Do what a plan says; the table's lock is held since it was made."""
         if not plan:
             return
-        if plan.is_rewrite or plan.letting or plan.is_repinned:
+        if plan.is_reshaped:
+            self.lakehouse.show_schema_of_main(self.lakehouse.table(plan.layer, plan.name))
+        if plan.is_rewrite or plan.letting or plan.is_repinned or plan.is_reshaped:
             self._change_table(plan)
         self._remove_files(plan)
         log.info("table_tidied", layer=plan.layer, table=plan.name, snapshots=len(plan.letting.snapshots))

@@ -19,10 +19,13 @@ from test_releases import MONDAY, TUESDAY, WEDNESDAY, Warehouse, opened
 from typer.testing import CliRunner
 
 from catalog import releases, write_back
+from catalog.clock import utc_now
 from catalog.errors import LakeBusy, UnknownName, UsageError
 from catalog.iceberg import GOLD, Lakehouse
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
+from catalog.maintain import Maintainer
+from catalog.registry import Registry
 from catalog.release_history import list_releases, roll_back, tables_of
 from catalog.settings import Settings
 from odh import app
@@ -147,7 +150,7 @@ RECORDED: list[tuple[Step, bool]] = [  # and whether a rollback is killed; tests
 LOADED = ["catalog.release_history", "catalog.session", "ingestion.sample.portal", "pytest"]
 
 
-def publish_and_die(settings: Settings, folder: Path, step: Step, target: int | None = None) -> None:
+def publish_and_die(settings: Settings, folder: Path, step: Step, target: int | None = None, columns: str = "") -> None:
     """Release, or roll back, in a process of its own that ends at a step."""
     path, moment, nth = step
     owner: Any = {"Lakehouse": Lakehouse, "releases": releases, "write_back": write_back}[path.partition(".")[0]]
@@ -161,13 +164,13 @@ def publish_and_die(settings: Settings, folder: Path, step: Step, target: int | 
             back(warehouse, target)
         else:
             number = uuid.uuid4().int % 10**9 + 2
-            warehouse.release(WEDNESDAY, **dict.fromkeys(TABLES, f"select {number} as k"))
+            warehouse.release(WEDNESDAY, **dict.fromkeys(TABLES, f"select {number} as k{columns}"))
 
 
-def killed_at(warehouse: Warehouse, folder: Path, step: Step, target: int | None = None) -> None:
+def killed_at(warehouse: Warehouse, folder: Path, step: Step, target: int | None = None, columns: str = "") -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(LOADED)
-    process = context.Process(target=publish_and_die, args=(warehouse.settings, folder, step, target))
+    process = context.Process(target=publish_and_die, args=(warehouse.settings, folder, step, target, columns))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL, f"{step} was not reached"
@@ -204,6 +207,23 @@ def test_killed_before_it_is_recorded_a_release_never_was(lake: tuple[Warehouse,
     assert (state(warehouse), seen(warehouse)) == (before, read)
     assert releases.finish_staged(warehouse.ledger, warehouse.lakehouse) == []
     assert state(warehouse) == before
+
+
+def test_killed_after_other_columns_were_staged_main_has_its_own(lake: tuple[Warehouse, Path]) -> None:
+    """Engines that read ``main`` take the table's schema: they see no column of what was never published."""
+    warehouse, folder = lake
+    before = {name: warehouse.main(name) for name in TABLES}
+    killed_at(warehouse, folder, ("write_back.stage_table", "after", 2), columns=", 'x' as other")
+    assert {name: warehouse.main(name) for name in TABLES} == before
+    killed_at(warehouse, folder, ("write_back.swap_files", "before", 1), columns=", 'x' as other")
+    shown = {name: warehouse.lakehouse.table(GOLD, name).schema().column_names for name in TABLES}
+    assert shown == {TABLES[0]: ["k", "other"], TABLES[1]: ["k"]}, "killed while a table is being staged"
+    maintainer = Maintainer(
+        warehouse.settings, Registry([]), warehouse.ledger, warehouse.lakehouse, "maintain", utc_now()
+    )
+    assert [plan.name for plan in maintainer.run(lambda *_: None).tables if plan.is_reshaped] == [TABLES[0]]
+    assert {name: warehouse.main(name) for name in TABLES} == before
+    assert not any(plan.is_reshaped for plan in maintainer.run(lambda *_: None).tables)
 
 
 def test_killed_before_it_is_recorded_a_rollback_never_was(lake: tuple[Warehouse, Path]) -> None:
