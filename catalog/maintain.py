@@ -18,6 +18,7 @@ from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse
 from catalog.ledger import Ledger
 from catalog.loads import bronze_tables_of
 from catalog.locks import exclusive
+from catalog.quality.report import old_reports
 from catalog.registry import Registry
 from catalog.retained import Removal
 from catalog.settings import Settings
@@ -34,7 +35,7 @@ class Maintenance:
 
     tables: list[TablePlan] = field(default_factory=list)
     busy: list[str] = field(default_factory=list)  # feeds being synced, whose bronze is left for the next time
-    removed: list[Removal] = field(default_factory=list)  # by retention: raw files, rows of bronze, releases
+    removed: list[Removal] = field(default_factory=list)  # by retention: raw files, rows of bronze, releases, reports
 
     def totals(self) -> dict[str, int]:
         """The work in numbers."""
@@ -48,6 +49,7 @@ class Maintenance:
             "raw_files_removed": sum(one.what == "raw_file" for one in self.removed),
             "rows_removed": sum(one.rows or 0 for one in self.removed),
             "releases_removed": sum(one.what == "release" for one in self.removed),
+            "reports_removed": sum(one.what == "report" for one in self.removed),
             "files_waiting": sum(len(plan.unnamed) for plan in self.tables),
             "files_removed": sum(len(plan.removed) for plan in self.tables),
             "bytes_removed": sum(sum(plan.removed.values()) for plan in self.tables),
@@ -85,6 +87,7 @@ class Maintainer:
                 releases.finish_staged(self.ledger, self.lakehouse)
                 finish_rewrites(self.ledger, self.lakehouse)
             done.removed += self._retire_releases(upkeep)
+            done.removed += self._retire_reports()
             for layer in (SILVER, GOLD):
                 names = self.lakehouse.names(layer)
                 done.tables += self._tidy(upkeep, layer, names, on_progress)
@@ -116,6 +119,20 @@ class Maintainer:
             retention.mark_releases(self.ledger, old, self.now)
             retention.drop_pins(self.ledger, self.now - upkeep.delay)
         upkeep.removed_releases |= frozenset(old)
+        return removals
+
+    def _retire_reports(self) -> list[Removal]:
+        """Remove the validation reports that are too old."""
+        old = old_reports(self.settings, self.now)
+        reason = f"ODH_REPORT_DAYS={self.settings.report_days}"
+        removals = [
+            Removal("report", reason, key=files[-1].stem, bytes=sum(path.stat().st_size for path in files))
+            for files in old
+        ]
+        if self.run_id:
+            retained.record_removals(self.ledger, self.run_id, removals)
+            for path in (path for files in old for path in files):
+                path.unlink()
         return removals
 
     def _retain(self, upkeep: Upkeep, feed: Feed | None) -> list[Removal]:

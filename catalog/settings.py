@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     release_days: int | None = Field(
         None, ge=1, description="days a release stays readable; the current one always does; default for ever"
     )
+    report_days: int | None = Field(
+        90, ge=1, description="days odh maintain leaves a validation report; the newest always stays"
+    )
     file_delay_days: float = Field(
         3.0, ge=0, description="how long odh maintain leaves a file that nothing names any more to those who read it"
     )

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +121,25 @@ def find_report(settings: Settings, run_id: str | None = None) -> Path:
     Raises:
         UnknownName: there is no such report.
     """
-    known = sorted(path.stem for path in settings.reports.glob("*.json") if not path.name.startswith("."))
+    known = _known(settings)
     if run_id is None and known:
         run_id = known[-1]
     if run_id not in known:
         raise UnknownName("report", run_id or "newest", known[::-1])
     return settings.reports / f"{run_id}.json"
+
+
+def old_reports(settings: Settings, now: datetime) -> list[list[Path]]:
+    """The files of each report older than the settings let it be, its JSON last; never the newest report's."""
+    if settings.report_days is None:
+        return []
+    since = (now - timedelta(days=settings.report_days)).timestamp()
+    files = (
+        [settings.reports / f"{run_id}{suffix}" for suffix in (".html", ".json")] for run_id in _known(settings)[:-1]
+    )
+    return [[path for path in of_run if path.exists()] for of_run in files if of_run[-1].stat().st_mtime < since]
+
+
+def _known(settings: Settings) -> list[str]:
+    """The runs that have a report, oldest first."""
+    return sorted(path.stem for path in settings.reports.glob("*.json") if not path.name.startswith("."))

@@ -143,7 +143,7 @@ def test_layers_read_only_the_one_before(built: Built) -> None:
     for node in built.nodes("model"):
         parents = node["depends_on"]["nodes"]
         reads_bronze = any(parent.startswith("source.") for parent in parents)
-        kind, _, table = node["name"].partition("_")
+        kind = node["name"].partition("_")[0]
         shared = node["unique_id"].replace(".stg_", ".base_").removesuffix(HISTORY)
         reads_bronze |= kind == "stg" and parents in ([shared], [f"{node['unique_id']}{HISTORY}"])
         assert reads_bronze == (node["schema"] == "silver"), node["name"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from catalog.feed import Feed, Retention
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.maintain import Maintainer, Maintenance, as_json
+from catalog.quality.report import Report, write_report
 from catalog.registry import Registry
 from catalog.retention import days_beyond, old_releases
 from catalog.storage import raw_store
@@ -206,3 +208,23 @@ def test_releases_beyond_their_days_go_and_the_current_one_stays(tmp_path: Path)
             lake.pin(3).snapshot_id,
         }
         assert set(table.metadata.refs) == {"main", "release-2", "release-3"}
+
+
+def test_reports_beyond_their_days_go_and_the_newest_stays(tmp_path: Path) -> None:
+    from test_maintain import Lake
+
+    with closing(Lake(tmp_path, report_days=30)) as lake:
+        for number, age in enumerate((60, 31, 29, 60), start=1):
+            report = Report(f"2024010{number}", "build", DAYS[0], NOW)
+            for path in (write_report(lake.settings, report), lake.settings.reports / f"{report.run_id}.html"):
+                moment = (NOW - timedelta(days=age)).timestamp()
+                os.utime(path, (moment, moment))
+        planned = [(one.what, one.key) for one in lake.maintain(dry=True, now=NOW).removed]
+        assert planned == [("report", "20240101"), ("report", "20240102")]
+        assert len(list(lake.settings.reports.iterdir())) == 8
+        assert lake.maintain(now=NOW).totals()["reports_removed"] == 2
+        left = {path.name for path in lake.settings.reports.iterdir()}
+        assert left == {f"2024010{number}.{kind}" for number in (3, 4) for kind in ("html", "json")}
+        audit = sql(lake.settings, "select key, reason, bytes > 0 from ops.removals where what = 'report' order by key")
+        assert audit == [(key, "ODH_REPORT_DAYS=30", True) for key in ("20240101", "20240102")]
+        assert lake.maintain(now=NOW).removed == []
