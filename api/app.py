@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -12,10 +12,13 @@ from api import iceberg_routes, layer_routes, problems, service_routes, shield
 from api.access import Access
 from api.audit import Audited, AuditLog
 from api.gate import Gate, Numbered
+from api.health import HealthChecks
+from api.metrics import Measured
 from api.safe_start import refuse_unsafe
 from api.tables import Tables
 from catalog.registry import load_registry
 from catalog.settings import Settings
+from catalog.stats import Stats
 
 DESCRIPTION = """
 French open data as historised, typed, tested SQL tables. **raw** is what was received, **staging** what was typed,
@@ -42,8 +45,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with Tables(settings, registry) as tables, AuditLog(tables.ledger) as audit:
             app.state.tables, app.state.audit = tables, audit
+            app.state.stats = Stats(settings, tables.ledger, tables.lakehouse)
             app.state.access = Access(settings, tables.ledger, audit.note_use)
-            yield
+            with closing(HealthChecks(tables)) as app.state.health:
+                yield
 
     app = FastAPI(
         title="OpenDataHub SQL",
@@ -61,4 +66,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Audited)
     shield.install(app, settings)
     app.add_middleware(Numbered)
+    app.add_middleware(Measured)
     return app

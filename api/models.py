@@ -119,7 +119,15 @@ class TableStats(_Open):
 class Stats(_Open):
     """How full the lake is."""
 
-    raw: dict[str, Any]
+    raw: dict[str, Any] = Field(description="files taken in and still kept, as the ledger knows them")
+    zones: dict[str, Any] = Field(
+        description="objects and bytes of raw and of the warehouse, listed at most once a minute"
+    )
     tables: list[TableStats]
+    feeds: list[dict[str, Any]] = Field(
+        description="newest extraction of each feed, and what of it could not be fetched"
+    )
+    growth: dict[str, Any] = Field(description="what came each day, and each release, of the last 90 days")
     databases: dict[str, Any]
+    disk: dict[str, Any]
     release: dict[str, Any] | None

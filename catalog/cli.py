@@ -142,7 +142,7 @@ def sql(
 
 
 def stats(json: Json = False) -> None:
-    """Show how full the lake is: raw files, rows and bytes per table, databases."""
+    """Show how full the lake is: zones, rows, bytes and rejects per table, growth, databases, disk."""
     from catalog.iceberg import Lakehouse
     from catalog.ledger import Ledger
     from catalog.settings import load_settings
@@ -155,7 +155,11 @@ def stats(json: Json = False) -> None:
     if json:
         print_json(found)
         return
-    console.print(f"raw: {found['raw']['files']} files, {size(found['raw']['bytes'])} in {found['raw']['root']}")
+    for name, zone in found["zones"].items():
+        console.print(f"{name}: {zone['objects']} objects, {size(zone['bytes'])} in {zone['root']}")
+    for name, bytes_ in found["databases"].items():
+        console.print(f"{name.removesuffix('_bytes')}: {size(bytes_)}")
+    console.print(f"disk: {size(found['disk']['free_bytes'])} free of {size(found['disk']['total_bytes'])}")
     columns = ("layer", "table", "rows", "files", "size", "rejects", "extraction_date")
     rows = [
         (t["layer"], t["table"], t["rows"], t["files"], size(t["bytes"]), t["rejects"], t["extraction_date"])

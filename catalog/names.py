@@ -58,3 +58,13 @@ def quote_literal(text: str) -> str:
 def bronze_table(feed: str, table: str) -> str:
     """Name of a feed table's bronze table, without its namespace."""
     return f"{feed}__{table}"
+
+
+def feed_of_table(name: str) -> str | None:
+    """The feed a bronze or a silver table is of, by its name; None for a table of gold.
+
+    >>> feed_of_table("stg_irve__points_de_charge")
+    'irve'
+    """
+    feed, separator, _ = name.removeprefix("stg_").partition("__")
+    return feed if separator else None

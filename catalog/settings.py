@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     api_burst: int = Field(200, ge=1, description="requests one key or address may send at once")
     api_cors_origins: str = Field("", description="web origins whose pages may call the gateway, or *; default none")
     api_max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="longest body of a request")
+    health_release_hours: float | None = Field(
+        None, gt=0, description="age of the last release from which /health fails; default: any age is well"
+    )
+    health_free_bytes: int = Field(256 * 1024**2, ge=0, description="free room on the lake's disk /health asks for")
 
     @field_validator("api_public")
     @classmethod

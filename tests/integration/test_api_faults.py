@@ -110,7 +110,13 @@ def test_a_lake_without_a_release_is_served_and_healthy(tmp_path: Path) -> None:
 def test_health_says_that_the_storage_is_gone_and_when_it_is_back(client: httpx.Client, lake: LakeWriter) -> None:
     warehouse = Path(lake.settings.warehouse_root)
     warehouse.rename(warehouse.with_name("away"))
-    assert services(client, 503) == {"catalogue": "ok", "ledger": "ok", "storage": "failed", "release": "ok"}
+    assert services(client, 503) == {
+        "catalogue": "ok",
+        "ledger": "ok",
+        "storage": "failed",
+        "release": "ok",
+        "disk": "ok",
+    }
     detail = client.get("/health").json()["services"]["storage"]["detail"]
     assert detail.startswith("The files of gold.mart_day are not in the warehouse.")
     problem = problem_of(client.get(MART), 503)
@@ -139,6 +145,7 @@ def test_a_fault_of_the_ledger_shows_in_health_and_tells_nothing_of_the_inside(
             "ledger": "failed",
             "storage": "failed",
             "release": "failed",
+            "disk": "ok",
         }
         answers = [problem_of(client.get(MART), 500), client.get("/health").json(), problem_of(client.get(MART), 500)]
     told = str(answers).lower()

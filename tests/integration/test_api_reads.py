@@ -403,6 +403,7 @@ def test_health_names_each_service(client: httpx.Client) -> None:
         "ledger": "ok",
         "storage": "ok",
         "release": "ok",
+        "disk": "ok",
     }
     assert answer.json()["services"]["release"]["detail"] == "release 2 of 2024-02-29"
     assert client.get("/health/live").json() == {"status": "ok"}
@@ -416,6 +417,8 @@ def test_stats_are_those_of_the_command(client: httpx.Client, lake: LakeWriter) 
     assert counted["bronze", "accidents__lieux"]["rows"] == FILES * ROWS_PER_FILE
     assert found["tables"] == json_value(expected["tables"])
     assert found.keys() == expected.keys()
+    assert found["zones"] == json_value(expected["zones"])
+    assert found["growth"] == json_value(expected["growth"])
 
 
 def test_the_openapi_document_describes_every_route_and_its_refusals(client: httpx.Client) -> None:
@@ -425,6 +428,7 @@ def test_the_openapi_document_describes_every_route_and_its_refusals(client: htt
         "/health/live",
         "/health",
         "/stats",
+        "/metrics",
         "/{layer}",
         "/{layer}/{table}",
         "/{layer}/{table}/schema",
