@@ -107,7 +107,7 @@ class Stats:
 
     def databases(self) -> Row:
         """Sizes of the ledger, of the catalogue, and of the native copies the gateway serves."""
-        serving = (path.stat() for path in (self.settings.lake / "serving").rglob("*") if path.is_file())
+        serving = (path.stat() for path in self.settings.serving.rglob("*") if path.is_file())
         return {
             "ledger_bytes": self.ledger.size_bytes(),
             "catalogue_bytes": self._totals.database_bytes(),
