@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from api import iceberg_routes, layer_routes, problems, service_routes, shield
+from api import iceberg_routes, layer_routes, problems, service_routes, shield, supervision_routes
 from api.access import Access
 from api.audit import Audited, AuditLog
 from api.gate import Gate, Numbered
@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     # the addresses with a layer in them come last: they would take the others
-    for part in (service_routes, iceberg_routes, layer_routes):
+    for part in (service_routes, supervision_routes, iceberg_routes, layer_routes):
         app.include_router(part.router)
     problems.install(app)
     # the last added is the first to see a request

@@ -29,7 +29,7 @@ MEANINGS = {
     Scope.RESTRICTED_READ: "with raw:read or sql:run, the raw data of restricted feeds too",
     Scope.SQL_RUN: "POST /sql over every layer",
     Scope.INGEST_WRITE: "push records to the feeds that take them, and ask what became of them",
-    Scope.ADMIN_READ: "stats and metrics of the service; the audit, in SQL",
+    Scope.ADMIN_READ: "stats, metrics and supervision of the service; the audit, in SQL",
 }
 
 PUBLIC = frozenset({Scope.STAGING_READ, Scope.CURATED_READ})  # what no key is needed for, unless settings say otherwise

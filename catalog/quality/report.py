@@ -143,3 +143,13 @@ def old_reports(settings: Settings, now: datetime) -> list[list[Path]]:
 def _known(settings: Settings) -> list[str]:
     """The runs that have a report, oldest first."""
     return sorted(path.stem for path in settings.reports.glob("*.json") if not path.name.startswith("."))
+
+
+def read_shifts(settings: Settings, since: date, reports: int = 60) -> list[dict[str, Any]]:
+    """How far the columns of snapshots lay from those before them, oldest first; of the newest reports kept here."""
+    found: list[dict[str, Any]] = []
+    for run_id in _known(settings)[-reports:]:
+        told = json.loads((settings.reports / f"{run_id}.json").read_text("utf-8"))
+        if told["kind"] == "snapshot" and told["extraction_date"] >= since.isoformat():
+            found += [{"as_of": told["extraction_date"], **shift} for shift in told["shifts"]]
+    return found

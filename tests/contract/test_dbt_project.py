@@ -17,7 +17,8 @@ import pytest
 
 from catalog.dbt import HISTORY, _models
 from catalog.feed import FeedTable, Mode
-from catalog.names import quote_identifier
+from catalog.lineage import read_edges
+from catalog.names import bronze_table, quote_identifier
 from catalog.registry import load_registry
 from catalog.settings import Settings
 
@@ -174,3 +175,16 @@ def test_data_dictionary_is_current() -> None:
         [sys.executable, str(PROJECT / "data_dictionary.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_lineage_read_from_sql_is_that_of_dbt(built: Built, tmp_path: Path) -> None:
+    told: set[tuple[str, str]] = set()
+    for model in built.nodes("model"):
+        for parent in model["depends_on"]["nodes"]:
+            kind, *_, name = parent.split(".")
+            if kind == "source":
+                told.add((bronze_table(*parent.split(".")[-2:]), model["name"]))
+            elif kind == "model":
+                told.add((name, model["name"]))
+    edges = read_edges(Settings(lake=tmp_path, _env_file=None))  # type: ignore[call-arg]
+    assert {(edge.source, edge.target) for edge in edges} == told
