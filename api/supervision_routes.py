@@ -15,7 +15,7 @@ from api.grammar import refuse_unknown
 from api.models import PageMeta
 from catalog import operations, supervision
 from catalog.clock import utc_now
-from catalog.lineage import read_edges
+from catalog.lineage import between_tables, read_edges
 from catalog.quality.report import read_shifts
 from catalog.scopes import Scope
 
@@ -48,7 +48,7 @@ def list_feeds(tables: TablesDep) -> models.FeedList:
 @router.get("/feeds/{feed}", summary="One feed", dependencies=[_only("days")])
 def show_feed(tables: TablesDep, feed: str, since: Since) -> models.FeedDetail:
     """Show what is declared of a feed, what is made from it and what happened to it."""
-    edges = read_edges(tables.settings)
+    edges = between_tables(read_edges(tables.settings))
     return models.FeedDetail.model_validate(
         supervision.show_feed(tables.ledger, tables.registry, feed, since, edges), by_alias=True
     )

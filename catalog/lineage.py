@@ -15,6 +15,7 @@ from pathlib import Path
 from catalog.names import bronze_table
 from catalog.settings import Settings
 
+STEP = "base_"
 _READS = re.compile(r"\b(ref|source)\(\s*'(\w+)'(?:\s*,\s*'(\w+)')?\s*\)")
 _PUT_TOGETHER = re.compile(r"\bref\(([^()]*~[^()]*)\)")
 _MACRO = re.compile(r"{%-?\s*macro\s+(\w+)\(.*?{%-?\s*endmacro", re.S)
@@ -42,6 +43,29 @@ def read_edges(settings: Settings) -> tuple[Edge, ...]:
         for name, text in models.items()
         for source in _read_by(text, models).union(*(macros.get(call, set()) for call in _CALL.findall(text)))
         if source in models or "__" in source  # a seed is no table of the lake
+    }
+    return tuple(sorted(found, key=lambda edge: (edge.source, edge.target)))
+
+
+def between_tables(edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """The edges with the steps of a build that are no tables of the lake (``base_`` models) stepped over."""
+    made_from: dict[str, list[str]] = {}
+    for edge in edges:
+        made_from.setdefault(edge.target, []).append(edge.source)
+
+    def tables_of(name: str) -> Iterator[str]:
+        if not name.startswith(STEP):
+            yield name
+            return
+        for source in made_from.get(name, ()):
+            yield from tables_of(source)
+
+    found = {
+        Edge(table, target)
+        for target, sources in made_from.items()
+        for source in sources
+        for table in tables_of(source)
+        if not target.startswith(STEP)
     }
     return tuple(sorted(found, key=lambda edge: (edge.source, edge.target)))
 

@@ -87,6 +87,11 @@ def test_lineage_leads_from_bronze_to_the_marts(client: httpx.Client) -> None:
     assert not any("accident" in name for edge in edges for name in edge)
 
 
+def test_lineage_steps_over_what_is_no_table() -> None:
+    edges = [lineage.Edge("a__t", "base_x"), lineage.Edge("base_x", "stg_x"), lineage.Edge("stg_x", "fct_x")]
+    assert lineage.between_tables(edges) == (lineage.Edge("a__t", "stg_x"), edges[2])
+
+
 def test_lineage_follows_every_way_once() -> None:
     edges = [lineage.Edge("a", "b"), lineage.Edge("b", "c"), lineage.Edge("a", "c"), lineage.Edge("x", "y")]
     assert lineage.downstream([*edges, lineage.Edge("c", "a")], ["a"]) == (
