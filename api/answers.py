@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import anyio
 import anyio.to_thread
 import duckdb
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message
 
 from api.cursor import Cursor, read_cursor, subject
 from api.filters import Filter
@@ -31,15 +30,14 @@ from api.formats import (
     chosen_format,
 )
 from api.grammar import RowQuery, parse_query
+from api.patience import while_connected
 from api.relations import Relation
 from api.rendering import is_nested
 from api.rows import Page, Part, read_page, whole_select
 from api.streaming import Export, ExportResponse, encoder
 from api.tables import ServedTable, Tables
 
-PATIENCE_SECONDS = 0.05  # how long a query runs before anyone looks whether its reader is still there
 VARY = {"Vary": "Accept, Accept-Encoding"}
-CLIENT_CLOSED_REQUEST = 499  # as nginx names it
 PAGING = ("page", "page_size", "cursor")
 
 
@@ -78,37 +76,10 @@ async def answer_rows(asked: Asked, relation: Relation | None = None, writing: W
 async def _within_reach(asked: Asked, relation: Relation | None) -> Response:
     """Answer one page, its query stopped when the client leaves before it ends."""
     cursor = asked.tables.cursor()
-    found: list[Response] = []
-
-    async def work() -> None:
-        found.append(await anyio.to_thread.run_sync(_page, asked, relation, cursor))
-
     try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_stop_when_left, asked.request, cursor)
-            await work()
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as errors:
-        first = _only(errors)
-        if isinstance(first, duckdb.InterruptException):
-            return Response(status_code=CLIENT_CLOSED_REQUEST)  # nobody reads it
-        raise first from None
+        return await while_connected(asked.request, cursor.interrupt, partial(_page, asked, relation, cursor))
     finally:
         cursor.close()
-    return found[0]
-
-
-async def _stop_when_left(request: Request, cursor: duckdb.DuckDBPyConnection) -> None:
-    await anyio.sleep(PATIENCE_SECONDS)
-    message: Message = {"type": ""}
-    while message["type"] != "http.disconnect":
-        message = await request.receive()
-    cursor.interrupt()
-
-
-def _only(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = errors.exceptions[0]
-    return _only(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _page(asked: Asked, relation: Relation | None, connection: duckdb.DuckDBPyConnection) -> Response:

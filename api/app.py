@@ -8,9 +8,19 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from api import iceberg_routes, layer_routes, problems, service_routes, shield, supervision_routes
+from api import (
+    history_routes,
+    iceberg_routes,
+    layer_routes,
+    problems,
+    raw_file_routes,
+    service_routes,
+    shield,
+    supervision_routes,
+)
 from api.access import Access
 from api.audit import Audited, AuditLog
+from api.comparisons import Comparisons
 from api.gate import Gate, Numbered
 from api.health import HealthChecks
 from api.metrics import Measured
@@ -47,7 +57,10 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.tables, app.state.audit = tables, audit
             app.state.stats = Stats(settings, tables.ledger, tables.lakehouse)
             app.state.access = Access(settings, tables.ledger, audit.note_use)
-            with closing(HealthChecks(tables)) as app.state.health:
+            with (
+                closing(HealthChecks(tables)) as app.state.health,
+                closing(Comparisons(tables)) as app.state.comparisons,
+            ):
                 yield
 
     app = FastAPI(
@@ -58,7 +71,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     # the addresses with a layer in them come last: they would take the others
-    for part in (service_routes, supervision_routes, iceberg_routes, layer_routes):
+    reading = (raw_file_routes, history_routes, layer_routes)
+    for part in (service_routes, supervision_routes, iceberg_routes, *reading):
         app.include_router(part.router)
     problems.install(app)
     # the last added is the first to see a request

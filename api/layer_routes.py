@@ -14,10 +14,9 @@ from api.answers import Asked, answer_rows
 from api.dependencies import AsOf, TablesDep, only_as_of
 from api.formats import WRITINGS, Format
 from api.grammar import RowQuery
+from api.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX
 from api.tables import Layer, ServedTable, Tables
 
-PAGE_SIZE, PAGE_SIZE_MAX = 20, 200
-PAGE_MAX = 1_000_000_000  # keeps the offset a 64-bit integer
 FILTERS: dict[str, Any] = {
     "name": "filters",
     "in": "query",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -75,6 +75,149 @@ class TableSchema(BaseModel):
     description: str | None
     snapshot_id: int | None = Field(description="Iceberg snapshot described; null for a table never written")
     columns: list[ColumnEntry]
+
+
+class Neighbours(BaseModel):
+    """Pages around one of a list."""
+
+    next: str | None
+    prev: str | None
+
+
+class Total(BaseModel):
+    """How many there are."""
+
+    total: int
+
+
+class ReleasedState(BaseModel):
+    """A table of staging or curated as one release has it."""
+
+    release_id: int
+    extraction_date: date = Field(description="newest extraction of the release; a day to give as as_of")
+    published_at: datetime | None
+    snapshot_id: int = Field(description="Iceberg snapshot of its rows")
+    rows: int
+    rows_before: int | None = Field(description="in the release before; null where that had no such table")
+    is_changed: bool = Field(description="whether its rows are others than those of the release before")
+
+
+class LoadedState(BaseModel):
+    """What one extraction brought into a table of raw."""
+
+    extraction_date: date
+    loaded_at: datetime
+    snapshot_id: int | None
+    resources: int = Field(description="files looked at that belong to the table")
+    rows: int = Field(description="rows loaded; none from a file that did not change")
+    rejects: int = Field(description="rows that could not be read")
+    is_changed: bool = Field(description="whether any file had changed")
+
+
+class TableHistory(BaseModel):
+    """The states a table had, the newest first."""
+
+    name: str
+    layer: str
+    data: list[ReleasedState] | list[LoadedState]
+    meta: Total
+
+
+class ComparedState(BaseModel):
+    """One of two states that are compared."""
+
+    release_id: int | None = Field(description="null for raw, which is part of no release")
+    extraction_date: date
+
+
+class RetypedColumn(BaseModel):
+    """A column whose type changed; its values are compared as texts, or as whole numbers."""
+
+    name: str
+    old: str
+    new: str
+
+
+class ChangedRow(BaseModel):
+    """One row that is not what it was; of an update the changed columns only."""
+
+    change: Literal["inserted", "updated", "deleted"]
+    key: dict[str, Any] | None = Field(None, description="columns that identify it; none where rows match by content")
+    old: dict[str, Any] | None = Field(None, description="what it was; none for a row inserted")
+    new: dict[str, Any] | None = Field(None, description="what it is; none for a row deleted")
+
+
+class TableChanges(BaseModel):
+    """What became of a table's rows between two states: ``rows_from + inserted - deleted = rows_to``."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    table: str
+    from_: ComparedState = Field(alias="from")
+    to: ComparedState
+    keys: list[str] = Field(description="columns that identify a row; empty where rows are matched by content")
+    by_content: str | None = Field(description="why rows are matched by content")
+    columns_added: list[str]
+    columns_removed: list[str]
+    columns_retyped: list[RetypedColumn]
+    rows_from: int
+    rows_to: int
+    inserted: int
+    updated: int
+    deleted: int
+    data: list[ChangedRow]
+    links: Neighbours
+    meta: PageMeta
+
+
+class RawExtraction(BaseModel):
+    """The files of one extraction of a feed."""
+
+    extraction_date: date
+    files: int
+    new_files: int = Field(description="files that were not the very bytes of an earlier extraction")
+    bytes: int = Field(description="sizes of all its files")
+
+
+class RawFeed(BaseModel):
+    """A feed with raw files."""
+
+    feed: str
+    link: str = Field(description="address of its files")
+    extractions: list[RawExtraction]
+
+
+class RawFeeds(BaseModel):
+    """Every feed with raw files."""
+
+    data: list[RawFeed]
+    meta: Total
+
+
+class RawFile(BaseModel):
+    """One file as it was received."""
+
+    feed: str
+    extraction_date: date
+    path: str = Field(description="within the extraction: resource id and file name")
+    resource_id: str
+    file_name: str
+    title: str | None
+    table_name: str | None = Field(description="table of the feed it fills")
+    status: Literal["stored", "unchanged"] = Field(description="unchanged: the very bytes of an earlier extraction")
+    sha256: str | None = Field(description="of the bytes as received")
+    size_bytes: int | None
+    source_url: str | None
+    fetched_at: datetime | None
+    link: str = Field(description="address of its bytes")
+
+
+class RawFiles(BaseModel):
+    """Files of a feed."""
+
+    data: list[RawFile]
+    links: Neighbours
+    meta: PageMeta
 
 
 class ServiceState(BaseModel):

@@ -10,16 +10,18 @@ import duckdb
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import challenge
+from api.patience import ClientLeft
 from api.tables import Layer
 from catalog.errors import AccessDenied, KeyNeeded, OdhError, Restricted, TransientError, UnknownName, UsageError
 
 MEDIA_TYPE = "application/problem+json"
+CLIENT_CLOSED_REQUEST = 499  # as nginx names it; for the log, as nobody reads the answer
 IN_QUERY = {
     "parameter",
     "column",
@@ -53,6 +55,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(duckdb.IOException, _on_unreadable)
     app.add_exception_handler(OSError, _on_unreadable)
+    app.add_exception_handler(ClientLeft, _on_client_left)
     app.add_middleware(AnswerFailures)
 
 
@@ -143,6 +146,10 @@ async def _on_unreadable(request: Request, error: Exception) -> JSONResponse:
     log.error("storage_unreadable", path=request.url.path, reason=str(error))
     detail = "The files of this table cannot be read at present; GET /health says which service is at fault."
     return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Storage unavailable", detail)
+
+
+async def _on_client_left(request: Request, error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _on_failure(request: Request, error: Exception) -> JSONResponse:

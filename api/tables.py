@@ -186,7 +186,7 @@ class Tables:
     def of_layer(self, layer: Layer, as_of: date | None) -> list[ServedTable]:
         """Every table of a layer, by name."""
         if layer is Layer.RAW:
-            names = (name for name in self.lakehouse.names(BRONZE) if not self._is_restricted(name))
+            names = (name for name in self.lakehouse.names(BRONZE) if not self.is_restricted(name))
             pins = (self._raw_pin(name) for name in names)
             return [self._raw_table(pin, as_of) for pin in pins if pin]
         release = self.release(as_of)
@@ -224,13 +224,14 @@ class Tables:
         Raises:
             Restricted: the feed keeps its raw files and tables from readers.
         """
-        if self._is_restricted(name):
+        if self.is_restricted(name):
             raise Restricted(
                 f"{name} is raw data of a restricted feed and is not served without the scope"
                 f" {Scope.RESTRICTED_READ}. What anyone may read of it is in /staging and /curated."
             )
 
-    def _is_restricted(self, name: str) -> bool:
+    def is_restricted(self, name: str) -> bool:
+        """Whether the caller at hand may not see raw data of a feed, by its name or that of a bronze table."""
         feed = self.registry.feed_of(name)
         is_allowed = self.settings.serve_restricted or caller().allows(Scope.RESTRICTED_READ)
         return feed is not None and feed.is_restricted and not is_allowed

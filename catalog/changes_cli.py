@@ -53,42 +53,10 @@ def changes(
             print_changes(found, with_rows=not summary)
 
 
-def changes_as_json(found: TableChanges) -> dict[str, Any]:
-    """What is told of a comparison before its rows."""
-    from dataclasses import asdict
-
-    how, counts = found.changes.how, found.changes.counts
-    return {
-        "table": f"{found.layer}.{found.name}",
-        "from": _state_as_json(found.old),
-        "to": _state_as_json(found.new),
-        "keys": list(how.keys),
-        "by_content": how.by_content,
-        "columns_added": list(how.came),
-        "columns_removed": list(how.went),
-        "columns_retyped": [asdict(one) for one in how.retyped],
-        "rows_from": counts.old,
-        "rows_to": counts.new,
-        "inserted": counts.inserted,
-        "updated": counts.updated,
-        "deleted": counts.deleted,
-    }
-
-
-def change_as_json(change: Change) -> dict[str, Any]:
-    """One changed row for machines."""
-    from catalog.values import json_value
-
-    told = {"change": change.kind, "key": change.key, "old": change.old, "new": change.new}
-    return {name: json_value(value) for name, value in told.items() if value is not None and (name != "key" or value)}
-
-
-def _state_as_json(state: State) -> dict[str, Any]:
-    return {"release_id": state.release_id, "extraction_date": state.extraction_date.isoformat()}
-
-
 def _stream_json(found: TableChanges, *, with_rows: bool) -> None:
     """Write one JSON object, its rows as they come."""
+    from catalog.table_changes import change_as_json, changes_as_json
+
     head = json_text.dumps(changes_as_json(found), ensure_ascii=False, allow_nan=False)
     if not with_rows:
         sys.stdout.write(head + "\n")

@@ -77,6 +77,10 @@ class Store:
         """Open a key for reading."""
         return cast(BinaryIO, self._files.open(self.url(key), "rb"))
 
+    def size(self, key: str) -> int:
+        """Size of a file in bytes."""
+        return int(self._files.size(self.url(key)))
+
     def read_bytes(self, key: str) -> bytes:
         """Read a small file whole."""
         return cast(bytes, self._files.cat_file(self.url(key)))

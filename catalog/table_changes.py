@@ -6,12 +6,13 @@ extractions up to a day tell it, for it is part of no release.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from typing import Any
 
 import duckdb
 
-from catalog.changes import Changes
+from catalog.changes import Change, Changes
 from catalog.errors import UnknownName, UsageError
 from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse
 from catalog.ledger import Ledger
@@ -21,6 +22,7 @@ from catalog.releases import Release, current_release, find_release
 from catalog.row_choice import current_rows
 from catalog.session import scan_sql
 from catalog.table_keys import key_of
+from catalog.values import json_value
 from catalog.versions import feed_versions, put_versions, versioned_select
 
 Point = date | int  # a day, or the number of a release
@@ -138,3 +140,36 @@ def _place(table: str, *both: Release) -> tuple[str, str]:
         if (known, name) in places:
             return known, name
     raise UnknownName("released table", table, [f"{one}.{other}" if dot else other for one, other in places])
+
+
+# As machines are told
+
+
+def changes_as_json(found: TableChanges) -> dict[str, Any]:
+    """What is told of a comparison before its rows."""
+    how, counts = found.changes.how, found.changes.counts
+    return {
+        "table": f"{found.layer}.{found.name}",
+        "from": _state_as_json(found.old),
+        "to": _state_as_json(found.new),
+        "keys": list(how.keys),
+        "by_content": how.by_content,
+        "columns_added": list(how.came),
+        "columns_removed": list(how.went),
+        "columns_retyped": [asdict(one) for one in how.retyped],
+        "rows_from": counts.old,
+        "rows_to": counts.new,
+        "inserted": counts.inserted,
+        "updated": counts.updated,
+        "deleted": counts.deleted,
+    }
+
+
+def change_as_json(change: Change) -> dict[str, Any]:
+    """One changed row for machines."""
+    told = {"change": change.kind, "key": change.key, "old": change.old, "new": change.new}
+    return {name: json_value(value) for name, value in told.items() if value is not None and (name != "key" or value)}
+
+
+def _state_as_json(state: State) -> dict[str, Any]:
+    return {"release_id": state.release_id, "extraction_date": state.extraction_date.isoformat()}

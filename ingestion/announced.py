@@ -8,11 +8,12 @@ import requests
 import structlog
 
 from catalog.errors import BadDownload, Refused
+from catalog.manifests import Checksum
 from ingestion.changes import CHECKSUMS
 from ingestion.courtesy import TryAgain, parse_http_date
 from ingestion.integrity import check_archive, is_web_page
 from ingestion.partial import Origin, Part
-from ingestion.portal import Checksum, Resource
+from ingestion.portal import Resource
 
 EXPANDED_FACTOR = 20  # an archive whose test yields more than this many times the size limit is not opened
 REPORT = "Run again later; if it lasts, report it to the dataset's publisher."

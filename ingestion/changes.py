@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from ingestion.portal import Checksum, Resource
+from catalog.manifests import Checksum
+from ingestion.portal import Resource
 
 Outcome = Literal["changed", "unchanged", "unknown"]
 Evidence = Literal["new", "portal_checksum", "portal_hint", "not_modified", "sha256", "members"]

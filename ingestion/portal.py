@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from catalog.clock import utc_now
 from catalog.errors import PermanentError, ResourceGone, UsageError
+from catalog.manifests import Checksum as Checksum
 from catalog.settings import Settings
 from ingestion.courtesy import Pace, Patience, TryAgain, new_session, open_url, sort_failure
 
@@ -32,14 +33,6 @@ RESOURCE_FIELDS = (
     "created_at,last_modified,internal"
 )
 MAX_FILE_NAME = 150  # characters; file systems stop at 255 bytes, unfinished files carry a longer name
-
-
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    """A digest announced by the portal; both parts in lower case."""
-
-    algorithm: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,78 +9,34 @@ one never change. Nothing here opens a file's contents.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from catalog.errors import PermanentError, Refused
+from catalog.manifests import (
+    MANIFEST_SUFFIX,
+    Manifest,
+    RawErasure,
+    extraction_dates,
+    folder_of,
+    manifest_key,
+    plain_name,
+    read_manifest,
+)
 from catalog.storage import Store
 from ingestion.changes import Evidence, Verdict, announced_change, received_change
 from ingestion.download import Download, Downloader, Validators
-from ingestion.portal import Checksum, Dataset, Resource
+from ingestion.portal import Dataset, Resource
 
-DATE_PREFIX = "extraction_date="
-MANIFEST_SUFFIX = ".manifest.json"
+__all__ = ["Manifest", "RawErasure", "RawZone"]
 _OF_THE_BYTES = {"key", "sha256", "size_bytes", "sha1", "contents_sha256"}
 _OF_THE_ANSWER = {"final_url", "etag", "last_modified", "unsteady_etag", "content_type"}
 
 log = structlog.get_logger(__name__)
-
-
-class RawErasure(BaseModel):
-    """What an erasure changed in the bytes of a file; without a checksum after, the file was removed whole."""
-
-    model_config = ConfigDict(frozen=True)
-
-    erasure_id: int
-    lines: int | None
-    sha256_before: str
-    sha256_after: str | None
-    erased_at: datetime
-
-
-class Manifest(BaseModel):
-    """What one extraction found at one resource.
-
-    ``unchanged`` refers by ``key`` to the bytes of an earlier extraction; what the server said then (status, ETag…)
-    is repeated when nothing was asked or nothing new was said. ``http_status`` is None when no request was needed.
-    ``evidence`` is the sign that decided (see ``changes``); None in manifests written before it was kept.
-    ``sha256`` is that of the bytes as received, also where ``erasures`` says what was taken out of them since.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    feed: str
-    dataset_id: str
-    extraction_date: date
-    resource_id: str
-    title: str
-    status: Literal["stored", "unchanged"]
-    evidence: str | None = None
-    key: str
-    file_name: str
-    source_url: str
-    final_url: str
-    sha256: str
-    size_bytes: int
-    sha1: str | None = None  # of the bytes last received, which ``key`` may hold in another packing
-    contents_sha256: str | None = None  # of what an archive holds, whatever its packing
-    checksum: Checksum | None
-    etag: str | None
-    last_modified: str | None
-    unsteady_etag: bool = False  # seen to change while bytes and date stayed: of no use to ask with
-    http_status: int | None
-    content_type: str | None
-    started_at: datetime
-    finished_at: datetime
-    portal: dict[str, Any]
-    erasures: tuple[RawErasure, ...] = ()
 
 
 class RawZone:
@@ -91,12 +47,12 @@ class RawZone:
 
     def manifest(self, feed: str, extraction_date: date, resource_id: str) -> Manifest | None:
         """What an extraction committed for a resource; None when it committed nothing."""
-        key = _manifest_key(feed, extraction_date, resource_id)
-        return self._read(key) if self._store.exists(key) else None
+        key = manifest_key(feed, extraction_date, resource_id)
+        return read_manifest(self._store, key) if self._store.exists(key) else None
 
     def previous(self, feed: str, resource_id: str, before: date) -> Manifest | None:
         """The newest manifest of a resource from an earlier extraction date."""
-        for day in reversed(self._dates(feed)):
+        for day in reversed(extraction_dates(self._store, feed)):
             if day < before and (found := self.manifest(feed, day, resource_id)):
                 return found
         return None
@@ -104,11 +60,11 @@ class RawZone:
     def manifests(self, feed: str | None = None, extraction_date: date | None = None) -> Iterator[Manifest]:
         """Every committed manifest of a feed and date, or of all, in order."""
         for name in self._store.children() if feed is None else [feed]:
-            for day in self._dates(name) if extraction_date is None else [extraction_date]:
-                folder = _folder(name, day)
+            for day in extraction_dates(self._store, name) if extraction_date is None else [extraction_date]:
+                folder = folder_of(name, day)
                 for child in self._store.children(folder):
                     if child.endswith(MANIFEST_SUFFIX):
-                        yield self._read(f"{folder}/{child}")
+                        yield read_manifest(self._store, f"{folder}/{child}")
 
     def holds(self, manifest: Manifest) -> bool:
         """Whether a manifest's bytes are there: retention or an erasure may have removed them."""
@@ -123,7 +79,7 @@ class RawZone:
         for manifest in self.manifests(feed):
             if manifest.key == key:
                 noted = manifest.model_copy(update={"erasures": (*manifest.erasures, note)})
-                place = _manifest_key(manifest.feed, manifest.extraction_date, manifest.resource_id)
+                place = manifest_key(manifest.feed, manifest.extraction_date, manifest.resource_id)
                 self._store.put_bytes(noted.model_dump_json(indent=2).encode(), place)
         if cleaned is None:
             self._store.delete(key)
@@ -204,8 +160,8 @@ class RawZone:
                 same["unsteady_etag"] = previous.unsteady_etag or _is_unsteady(download, previous)
                 manifest = Manifest(**facts | seen | same, status="unchanged", evidence=verdict.evidence)
             else:
-                folder = _folder(facts["feed"], facts["extraction_date"])
-                key = f"{folder}/{_plain(facts['resource_id'])}/{_plain(facts['file_name'])}"
+                folder = folder_of(facts["feed"], facts["extraction_date"])
+                key = f"{folder}/{plain_name(facts['resource_id'])}/{plain_name(facts['file_name'])}"
                 evidence = announced.evidence or verdict.evidence
                 manifest = Manifest(**facts | seen, status="stored", evidence=evidence, key=key)
                 self._store.put_file(download.path, key)
@@ -214,27 +170,13 @@ class RawZone:
         return self._commit(manifest)
 
     def _commit(self, manifest: Manifest) -> Manifest:
-        key = _manifest_key(manifest.feed, manifest.extraction_date, manifest.resource_id)
+        key = manifest_key(manifest.feed, manifest.extraction_date, manifest.resource_id)
         self._store.put_bytes(manifest.model_dump_json(indent=2).encode(), key)
         facts = manifest.model_dump(
             include={"resource_id", "status", "evidence", "http_status", "size_bytes", "sha256"}
         )
         log.info("resource_extracted", **facts)
         return manifest
-
-    def _read(self, key: str) -> Manifest:
-        try:
-            return Manifest.model_validate_json(self._store.read_bytes(key))
-        except ValidationError as error:
-            raise PermanentError(
-                f"Raw manifest {key} cannot be read: {error.errors()[0]['msg']}. Put the file back from a backup, or"
-                " remove it to have the resource extracted again."
-            ) from error
-
-    def _dates(self, feed: str) -> list[date]:
-        """Extraction dates of a feed, oldest first."""
-        names = (name.removeprefix(DATE_PREFIX) for name in self._store.children(feed) if name.startswith(DATE_PREFIX))
-        return sorted(date.fromisoformat(name) for name in names if re.fullmatch(r"\d{4}-\d{2}-\d{2}", name))
 
 
 def _validators(resource: Resource, previous: Manifest) -> Validators | None:
@@ -252,21 +194,3 @@ def _is_unsteady(download: Download, previous: Manifest) -> bool:
     same_date = download.last_modified is not None and download.last_modified == previous.last_modified
     same_file = download.sha256 == previous.sha256 and download.final_url == previous.final_url
     return same_file and same_date and None not in (download.etag, previous.etag) and download.etag != previous.etag
-
-
-def _folder(feed: str, extraction_date: date) -> str:
-    return f"{feed}/{DATE_PREFIX}{extraction_date.isoformat()}"
-
-
-def _manifest_key(feed: str, extraction_date: date, resource_id: str) -> str:
-    return f"{_folder(feed, extraction_date)}/{_plain(resource_id)}{MANIFEST_SUFFIX}"
-
-
-def _plain(name: str) -> str:
-    """Let a name become part of a path, or refuse it: ids and file names come from outside.
-
-    Refusing rather than rewriting keeps two names from ever meeting in one path.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}", name) or name.endswith(MANIFEST_SUFFIX):
-        raise Refused(f"{name!r} cannot name a file of the raw zone. Report the resource to the portal.")
-    return name

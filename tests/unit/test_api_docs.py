@@ -8,7 +8,7 @@ import pytest
 
 from api.app import create_app
 from api.grammar import MAX_CONDITIONS, MAX_VALUES, OPERATORS, RESERVED
-from api.layer_routes import PAGE_SIZE, PAGE_SIZE_MAX
+from api.paging import PAGE_SIZE, PAGE_SIZE_MAX
 from catalog.settings import REPOSITORY, Settings
 
 DOCS = (REPOSITORY / "docs" / "api.md").read_text("utf-8")
