@@ -8,6 +8,7 @@ import structlog
 import typer
 
 import api.cli
+import catalog.alerts.cli
 import catalog.cli
 import catalog.quality.cli
 import ingestion.cli
@@ -18,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for component in (ingestion.cli, catalog.cli, catalog.quality.cli, api.cli):
+for component in (ingestion.cli, catalog.cli, catalog.quality.cli, catalog.alerts.cli, api.cli):
     component.register(app)
 
 

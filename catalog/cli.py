@@ -64,7 +64,7 @@ def build_release(run: Any) -> BuildResult:
     builder = Builder(run.settings, run.registry, run.ledger, run.lakehouse, run.run_id)
     with progress_bar() as on_progress:
         result = builder.build(run.feeds, run.extraction_date, on_progress)
-    run.errors += [f"{domain.domain}: {domain.reason}" for domain in result.domains if domain.status == "failed"]
+    run.errors += [f"domain {domain.domain}: {domain.reason}" for domain in result.domains if domain.status == "failed"]
     return result
 
 

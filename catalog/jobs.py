@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catalog.build import Builder, DomainResult
 from catalog.clock import utc_now
@@ -17,6 +17,9 @@ from catalog.origin import Origin
 from catalog.runs import recorded_run
 from catalog.settings import load_settings
 from catalog.survey import survey_feeds
+
+if TYPE_CHECKING:
+    from catalog.alerts.desk import Told
 
 
 def domains_to_build(feeds: Collection[str]) -> list[str]:
@@ -43,7 +46,7 @@ def build_domain(domain: str, day: date, origin: Origin | None = None) -> dict[s
     with recorded_run("build", names, day, is_tolerant=True, origin=origin) as run:
         builder = Builder(run.settings, run.registry, run.ledger, run.lakehouse, run.run_id)
         result = builder.build(run.feeds, day, lambda *_: None)
-        run.errors += [f"{one.domain}: {one.reason}" for one in result.domains if one.status == "failed"]
+        run.errors += [f"domain {one.domain}: {one.reason}" for one in result.domains if one.status == "failed"]
         mine = next(one for one in result.domains if one.domain == domain)
         _refuse(mine, is_held=any(name in builder.inputs.held for name in names))
     return {"release_id": result.release_id, **asdict(mine)}
@@ -68,6 +71,24 @@ def maintain_lake(origin: Origin | None = None) -> dict[str, Any]:
     with recorded_run("maintain", [], now.date(), is_tolerant=True, origin=origin) as run:
         done = Maintainer(run.settings, run.registry, run.ledger, run.lakehouse, run.run_id, now).run(lambda *_: None)
     return {**done.totals(), "busy": done.busy}
+
+
+def send_alerts() -> dict[str, Any]:
+    """Tell people what they do not know yet; a channel that is away is told the next time."""
+    from catalog.alerts.desk import tell_people
+
+    return _told(tell_people(load_settings(), utc_now()))
+
+
+def tell_of_dag(dag_id: str, dag_run_id: str, failed: str | None, link: str) -> dict[str, Any]:
+    """Tell people after a scheduler's task or run ended; ``failed`` is why, None for a run that succeeded."""
+    from catalog.alerts.desk import tell_of_dag
+
+    return _told(tell_of_dag(load_settings(), utc_now(), dag_id, dag_run_id, failed, link))
+
+
+def _told(told: Told) -> dict[str, Any]:
+    return {"alerts": [one.title for one in told.alerts], "told": told.opened, "over": told.over, "away": told.failed}
 
 
 def take_snapshots(as_of: date, origin: Origin | None = None) -> list[dict[str, Any]]:

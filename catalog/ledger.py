@@ -38,6 +38,7 @@ OPS_TABLES = (
     "releases",
     "snapshots",
     "removals",
+    "alerts",
     "audit",
 )
 Row = Mapping[str, Any]

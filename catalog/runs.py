@@ -69,7 +69,7 @@ def recorded_run(
         log.error("feed_left_out", feed=name, reason=mistake)
     with closing(Ledger(settings)) as ledger:
         run_id = ledger.start_run(command, [feed.feed for feed in chosen], extraction_date, origin)
-        errors = [f"{name}: {mistake}" for name, mistake in wrong.items()]
+        errors = [f"feed file {name}: {mistake}" for name, mistake in wrong.items()]
         try:
             _sweep(settings, ledger)
             with closing(Lakehouse(settings)) as lakehouse, structlog.contextvars.bound_contextvars(run_id=run_id):

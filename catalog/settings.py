@@ -65,6 +65,20 @@ class Settings(BaseSettings):
     serving_max_bytes: int = Field(
         20 * 1024**3, ge=0, description="disk for the copies of released tables the gateway pages from; 0 for none"
     )
+    alert_mail_to: str | None = Field(None, description="who gets alerts by mail; several with commas")
+    alert_mail_from: str = Field("opendatahub@localhost", description="sender of these mails")
+    alert_smtp_host: str = Field("localhost", description="mail server")
+    alert_smtp_port: int = Field(25, ge=1, le=65535, description="its port")
+    alert_smtp_security: Literal["none", "starttls", "tls"] = Field("none", description="none, starttls or tls")
+    alert_smtp_user: str | None = Field(None, description="name to log in there with")
+    alert_smtp_password: SecretStr | None = Field(None, description="password for it")
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="address alerts are posted to as JSON: Slack, Mattermost, a Matrix bridge such as Tchap's"
+    )
+    alert_late_hours: float = Field(
+        12.0, ge=0, description="how long after its schedule struck a feed may be without data before it is late"
+    )
+    alert_docs_url: str = Field("docs/operations.md", description="page of runbooks that alerts link to")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, description="threads of DuckDB and dbt")
     memory_limit: str = Field(
         "4GB", pattern=r"^(?i:\d+(\.\d+)? *[KMGT]?i?B)$", description="memory DuckDB may use, such as 4GB"

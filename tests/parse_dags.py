@@ -42,7 +42,12 @@ def described(dag: Any) -> dict[str, Any]:
     dag.validate()
     dag.check_cycle()
     serialized = DagSerialization.serialize_dag(dag)  # what a scheduler reads
-    return {"schedule": serialized["timetable"], "params": list(dag.params), "tasks": list(map(task_of, dag.tasks))}
+    return {
+        "schedule": serialized["timetable"],
+        "tasks": [task_of(task) for task in dag.tasks],
+        "tells_of_failure": dag.has_on_failure_callback,
+        "tells_of_success": dag.has_on_success_callback,
+    }
 
 
 def task_of(task: Any) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def task_of(task: Any) -> dict[str, Any]:
         "fails_at_once": [rule["exception"] for rule in rules if rule["action"] == "fail"],
         "timeout_seconds": task.execution_timeout.total_seconds() if task.execution_timeout else None,
         "pool": task.pool,
-        "upstream": sorted(task.upstream_task_ids),
+        "tells_of_failure": bool(task.on_failure_callback),
     }
 
 

@@ -54,6 +54,7 @@ def sync_feeds() -> None:
         outlets=[CHANGED_BRONZE],
         map_index_template="{{ feed_name }}",
         execution_timeout=timedelta(hours=6),  # a download alone may take 4
+        on_failure_callback=None,  # 50 feeds of a portal that is away are one message, the run's
     )
     def sync_feed(feed: str, outlet_events: Any = None) -> dict[str, Any]:
         from ingestion import jobs

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
+from notifiers import PeopleNotifier
 
 from catalog.origin import Origin
 
@@ -21,6 +22,7 @@ TASK_DEFAULTS: dict[str, Any] = {
     # The same call would fail again. What is no error of ours may be a database or a machine, and is tried again.
     "retry_policy": ExceptionRetryPolicy([RetryRule(PERMANENT, RetryAction.FAIL, reason="trying again cannot help")]),
     "execution_timeout": timedelta(hours=1),
+    "on_failure_callback": PeopleNotifier(is_failure=True),
 }
 DAG_DEFAULTS: dict[str, Any] = {
     "start_date": FIRST_DAY,
@@ -28,6 +30,8 @@ DAG_DEFAULTS: dict[str, Any] = {
     "max_active_runs": 1,
     "is_paused_upon_creation": False,
     "default_args": TASK_DEFAULTS,
+    "on_failure_callback": PeopleNotifier(is_failure=True),
+    "on_success_callback": PeopleNotifier(is_failure=False),
     "tags": ["lakehouse"],
 }
 

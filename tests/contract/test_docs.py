@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from documents import ROOT, code_of, documents
 
+from catalog.alerts.alert import Kind
 from catalog.registry import SCHEMA_FILE
 from catalog.settings import PREFIX, REPOSITORY, Settings
 
@@ -134,3 +135,9 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
     return names
+
+
+def test_every_alert_has_its_runbook() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    runbooks = page[page.index("## Runbooks") :]
+    assert {kind.anchor for kind in Kind} == anchors(runbooks) - {"runbooks"}

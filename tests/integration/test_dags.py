@@ -30,6 +30,7 @@ TASKS = {
     "build_warehouse": ["build_domain", "list_builds"],
     "discover_datasets": ["find_datasets"],
     "maintain_tables": ["maintain_lake"],
+    "send_alerts": ["tell_people"],
     "snapshot_month_end": ["take_snapshots"],
     "sync_feeds": ["announce_half_loaded", "list_due_feeds", "sync_feed"],
 }
@@ -78,7 +79,14 @@ def test_every_task_has_an_owner_a_time_and_tries_for_what_may_pass(parsed: dict
             assert task["owner"] == "lakehouse", task
             assert task["timeout_seconds"], task
             assert task["fails_at_once"] == ["catalog.errors.PermanentError"], task
-            assert task["retries"] == (0 if task["id"].startswith("list_") else 3), task
+            assert task["retries"] == (0 if task["id"].startswith(("list_", "tell_")) else 3), task
+
+
+def test_failures_are_told_by_tasks_and_by_runs(parsed: dict[str, Any]) -> None:
+    silent = {task["id"] for dag in parsed["dags"].values() for task in dag["tasks"] if not task["tells_of_failure"]}
+    assert silent == {"sync_feed"}, "many feeds may fail of one cause: their run tells of them"
+    assert all(dag["tells_of_failure"] for dag in parsed["dags"].values())
+    assert {dag_id for dag_id, dag in parsed["dags"].items() if not dag["tells_of_success"]} == {"send_alerts"}
 
 
 def test_pools_are_those_the_pools_file_makes(parsed: dict[str, Any]) -> None:

@@ -131,6 +131,6 @@ def test_a_run_of_every_feed_goes_on_without_a_wrong_one_and_says_so(tmp_path: P
     answer = odh(lake, "build", check=False)
     assert answer.code == 1
     assert "wrong.yml:2: owners: Extra inputs are not permitted" in answer.err
-    assert runs(lake)[0]["error"].startswith("wrong: ")
+    assert runs(lake)[0]["error"].startswith("feed file wrong: ")
     assert odh(lake, "build", "wrong", check=False).code == 2
     assert odh(lake, "feeds", "validate", check=False).code == 2
