@@ -6,7 +6,7 @@ It joins what the other modules know: the query, the relation, the cursor and th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -53,37 +53,40 @@ class Asked:
     cursor: str | None = None
     links: dict[str, str] = field(default_factory=dict)  # beside next and prev
     ignored: frozenset[str] = frozenset()  # parameters that are the route's own
+    file_name: str | None = None  # of a whole result; by default that of the table
+    read_from: Callable[[ServedTable], tuple[ServedTable, Relation]] | None = None  # by default the table as it is
+
+    def at(self, table: ServedTable) -> tuple[ServedTable, Relation]:
+        """The table at one of its snapshots, and what to read it from."""
+        return self.read_from(table) if self.read_from else (table, self.tables.relation(table))
 
 
-async def answer_rows(asked: Asked, relation: Relation | None = None, writing: Writing | None = None) -> Response:
+async def answer_rows(asked: Asked, writing: Writing | None = None) -> Response:
     """Answer with a page of JSON, or the whole result in the format asked for, or in one given.
-
-    Args:
-        relation: what to read; by default the table as it is.
 
     Raises:
         OdhError: a query that cannot be answered, with what to write instead.
     """
     form = chosen_format(asked.request)
     if form is Format.JSON and writing is None:
-        return await _within_reach(asked, relation)
-    return await anyio.to_thread.run_sync(_export, asked, relation, form, writing)
+        return await _within_reach(asked)
+    return await anyio.to_thread.run_sync(_export, asked, form, writing)
 
 
 # Pages
 
 
-async def _within_reach(asked: Asked, relation: Relation | None) -> Response:
+async def _within_reach(asked: Asked) -> Response:
     """Answer one page, its query stopped when the client leaves before it ends."""
     cursor = asked.tables.cursor()
     try:
-        return await while_connected(asked.request, cursor.interrupt, partial(_page, asked, relation, cursor))
+        return await while_connected(asked.request, cursor.interrupt, partial(_page, asked, cursor))
     finally:
         cursor.close()
 
 
-def _page(asked: Asked, relation: Relation | None, connection: duckdb.DuckDBPyConnection) -> Response:
-    place = _Place.of(asked, relation)
+def _page(asked: Asked, connection: duckdb.DuckDBPyConnection) -> Response:
+    place = _Place.of(asked)
     query, conditions = place.query, place.conditions
     limit = asked.page_size
     page = read_page(connection, place.relation, query, conditions, limit, place.offset, place.after)
@@ -120,25 +123,24 @@ class _Place:
     after: int | None
 
     @classmethod
-    def of(cls, asked: Asked, relation: Relation | None) -> _Place:
+    def of(cls, asked: Asked) -> _Place:
         """Read the parameters of a request.
 
         Raises:
             UsageError: a cursor that cannot be used.
         """
-        table, tables = asked.table, asked.tables
-        source = relation or tables.relation(table)
+        tables = asked.tables
+        table, source = asked.at(asked.table)
         query = _query(asked, source)
         conditions = (*table.conditions, *query.conditions)
-        about = subject(tables.settings.api_secret, table.layer, table.pin.name, conditions, query)
+        about = subject(tables.settings.api_secret, (table.layer, table.pin.name, table.part), conditions, query)
         offset, after = (asked.page - 1) * asked.page_size, None
         if asked.cursor is not None:
             at = read_cursor(asked.cursor, about)
             is_its_page = "page" not in asked.request.query_params or offset == at.offset
             offset, after = (at.offset, at.row) if is_its_page else (offset, None)
             if at.snapshot_id != table.pin.snapshot_id:
-                table = tables.at_snapshot(table, at.snapshot_id)
-                source = tables.relation(table) if relation is None else relation
+                table, source = asked.at(tables.at_snapshot(table, at.snapshot_id))
                 query = _query(asked, source)
         after = after if source.row is not None and not query.is_aggregated else None
         return cls(asked, table, source, query, conditions, about, offset, after)
@@ -173,15 +175,15 @@ class _Place:
 
 def _query(asked: Asked, relation: Relation) -> RowQuery:
     given = [one for one in asked.request.query_params.multi_items() if one[0] not in asked.ignored]
-    return parse_query(given, relation.columns)
+    return parse_query(given, relation.columns, relation.shown)
 
 
 # Other formats
 
 
-def _export(asked: Asked, relation: Relation | None, form: Format, given: Writing | None) -> Response:
+def _export(asked: Asked, form: Format, given: Writing | None) -> Response:
     """The whole result; only a page of it where one is asked for."""
-    place = _Place.of(asked, relation)
+    place = _Place.of(asked)
     writing = given or WRITINGS[form]
     if form is Format.NDJSON and _has_nested(place.relation, place.query):
         writing = OBJECT_LINES
@@ -197,7 +199,7 @@ def _export(asked: Asked, relation: Relation | None, form: Format, given: Writin
     export = Export(cursor, reader, writing.render)
     try:
         encoding = None if writing.is_packed else chosen_encoding(asked.request)
-        name = f"{asked.table.pin.name}.{'json' if given else form}"
+        name = asked.file_name or f"{asked.table.pin.name}.{form}"
         headers = {**VARY, "Content-Disposition": f'attachment; filename="{name}"'}
         return ExportResponse(export, writing.media_type, headers, encoding)
     except BaseException:

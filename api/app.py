@@ -14,6 +14,7 @@ from api import (
     layer_routes,
     problems,
     raw_file_routes,
+    resource_routes,
     service_routes,
     shield,
     supervision_routes,
@@ -24,12 +25,15 @@ from api.comparisons import Comparisons
 from api.gate import Gate, Numbered
 from api.health import HealthChecks
 from api.metrics import Measured
+from api.remembered import Remembered
+from api.resources import Resources
 from api.safe_start import refuse_unsafe
 from api.tables import Tables
 from catalog.registry import load_registry
 from catalog.settings import Settings
 from catalog.stats import Stats
 
+PROFILES_REMEMBERED = 256
 DESCRIPTION = """
 French open data as historised, typed, tested SQL tables. **raw** is what was received, **staging** what was typed,
 **curated** the star schemas; staging and curated always belong to one release.
@@ -61,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
                 closing(HealthChecks(tables)) as app.state.health,
                 closing(Comparisons(tables)) as app.state.comparisons,
             ):
+                app.state.resources, app.state.profiles = Resources(tables), Remembered(PROFILES_REMEMBERED)
                 yield
 
     app = FastAPI(
@@ -71,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     # the addresses with a layer in them come last: they would take the others
-    reading = (raw_file_routes, history_routes, layer_routes)
+    reading = (raw_file_routes, resource_routes, history_routes, layer_routes)
     for part in (service_routes, supervision_routes, iceberg_routes, *reading):
         app.include_router(part.router)
     problems.install(app)

@@ -43,9 +43,11 @@ class Cursor:
         return base64.urlsafe_b64encode(content + _digest(content, about)).decode().rstrip("=")
 
 
-def subject(secret: SecretStr | None, layer: str, table: str, conditions: Sequence[Filter], query: RowQuery) -> bytes:
+def subject(
+    secret: SecretStr | None, table: tuple[str | None, ...], conditions: Sequence[Filter], query: RowQuery
+) -> bytes:
     """What a cursor belongs to: a table, the rows of it that are asked for, and their order."""
-    asked = repr((layer, table, tuple(conditions), query.sorts, query.groups, query.aggregates)).encode()
+    asked = repr((table, tuple(conditions), query.sorts, query.groups, query.aggregates)).encode()
     key = hashlib.sha256(secret.get_secret_value().encode()).digest() if secret else b""
     return hashlib.blake2b(asked, key=key).digest()
 

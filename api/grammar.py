@@ -90,8 +90,13 @@ class RowQuery:
         return (*self.groups, *(one.name for one in self.aggregates)) if self.is_aggregated else self.columns
 
 
-def parse_query(parameters: Iterable[tuple[str, str]], columns: Collection[str]) -> RowQuery:
+def parse_query(
+    parameters: Iterable[tuple[str, str]], columns: Collection[str], shown: Collection[str] | None = None
+) -> RowQuery:
     """Parse the parameters of one request over a table's columns.
+
+    Args:
+        shown: the columns shown where none are chosen; all by default.
 
     Raises:
         UnknownName: a column, operator or parameter that does not exist, with the nearest one.
@@ -124,7 +129,7 @@ def parse_query(parameters: Iterable[tuple[str, str]], columns: Collection[str])
     if chosen and (groups or aggregates):
         raise UsageError("columns= shows columns of rows; an aggregation shows its groups and values. Leave it out.")
     _refuse_too_many(conditions)
-    asked = RowQuery(chosen or tuple(columns), tuple(conditions), (), tuple(groups), tuple(aggregates))
+    asked = RowQuery(chosen or tuple(shown or columns), tuple(conditions), (), tuple(groups), tuple(aggregates))
     sortable = asked.names if asked.is_aggregated else columns
     for name, sort in sorts:
         if sort.column not in sortable:

@@ -220,6 +220,37 @@ class RawFiles(BaseModel):
     meta: PageMeta
 
 
+class ResourceLink(BaseModel):
+    """Where more is told of a resource."""
+
+    href: str
+    type: Literal["GET"] = "GET"
+    rel: str
+
+
+class Resource(BaseModel):
+    """A resource of the portal, in the tabular API's form, and where its rows are."""
+
+    created_at: datetime | None = Field(description="when it was first seen")
+    url: str | None = Field(description="where its file was")
+    links: list[ResourceLink]
+    dataset_id: str | None
+    title: str | None
+    feed: str
+    layer: str = Field(description="staging: typed rows of the release; raw: text as received")
+    table: str = Field(description="table its rows are read from")
+    tables: list[str] = Field(description="bronze tables it fills; choose one by table=")
+
+
+class ResourceProfile(BaseModel):
+    """The profile of a resource, in the tabular API's form."""
+
+    profile: dict[str, Any] = Field(description="header, columns, formats and values, as csv-detective tells them")
+    deleted_at: None = None
+    dataset_id: str | None
+    indexes: None = Field(None, description="null: every column may be filtered, sorted and aggregated")
+
+
 class ServiceState(BaseModel):
     """One service the gateway stands on."""
 

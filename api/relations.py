@@ -35,6 +35,8 @@ class Relation:
     row: str | None
     order: tuple[str, ...]
     place: tuple[str, ...] | None
+    shown: tuple[str, ...] | None = None
+    first: int = 0  # number of the first row
 
 
 def copied(relation: str, columns: Mapping[str, SqlColumn]) -> Relation:

@@ -130,7 +130,7 @@ def _numbered_page(
     DuckDB keeps the order of a table through filters and LIMIT.
     """
     rows = _objects(relation, query)
-    start = after + 1 if after is not None else 0 if has_filters else offset
+    start = after + 1 if after is not None else relation.first + (0 if has_filters else offset)
     bounds = f"{relation.row} >= ?"
     values: tuple[Any, ...] = (*where.values, start)
     if not has_filters:

@@ -90,6 +90,7 @@ class ServedTable:
     rows: int
     conditions: tuple[Condition, ...] = ()
     is_current: bool = True
+    part: str | None = None  # which of its rows ``rows`` counts, where a resource's are served rather than all
 
 
 class Tables:
@@ -103,6 +104,7 @@ class Tables:
         self.copies = ServingCopies(settings, self.lakehouse, self._engine)
         self.meaning = lru_cache(SNAPSHOTS_REMEMBERED)(self._read_meaning)
         self._raw_rows = lru_cache(SNAPSHOTS_REMEMBERED)(lambda pin: self.lakehouse.totals(pin)["rows"])
+        self.headers = lru_cache(SNAPSHOTS_REMEMBERED)(self.lakehouse.headers)
         self._raw_pins = lru_cache(SNAPSHOTS_REMEMBERED)(lambda name, _: self.lakehouse.pin(BRONZE, name))
         self._counts: Remembered[object, int] = Remembered(COUNTS_REMEMBERED)
         self._releases: Remembered[int, tuple[float, Release]] = Remembered(RELEASES_REMEMBERED)
@@ -155,7 +157,7 @@ class Tables:
         """How many rows, or groups of them, meet every condition; counted once a snapshot."""
         if not conditions and not query.is_aggregated:
             return table.rows
-        key = (table.pin, tuple(conditions), query.groups, query.aggregates)
+        key = (table.pin, table.part, tuple(conditions), query.groups, query.aggregates)
         if (known := self._counts.get(key)) is not None:
             return known
         return self._counts.put(key, count_rows(cursor, relation, query, conditions))
@@ -187,7 +189,7 @@ class Tables:
         """Every table of a layer, by name."""
         if layer is Layer.RAW:
             names = (name for name in self.lakehouse.names(BRONZE) if not self.is_restricted(name))
-            pins = (self._raw_pin(name) for name in names)
+            pins = (self.raw_pin(name) for name in names)
             return [self._raw_table(pin, as_of) for pin in pins if pin]
         release = self.release(as_of)
         return [
@@ -205,7 +207,7 @@ class Tables:
         """
         if layer is Layer.RAW:
             self.refuse_restricted(name)
-            if pin := self._raw_pin(name):
+            if pin := self.raw_pin(name):
                 return self._raw_table(pin, as_of)
             raise UnknownName("raw table", name, self.lakehouse.names(BRONZE))
         release = self.release(as_of)
@@ -236,7 +238,7 @@ class Tables:
         is_allowed = self.settings.serve_restricted or caller().allows(Scope.RESTRICTED_READ)
         return feed is not None and feed.is_restricted and not is_allowed
 
-    def _raw_pin(self, name: str) -> Pin | None:
+    def raw_pin(self, name: str) -> Pin | None:
         """The present snapshot of a bronze table; its metadata is read again only where it has moved."""
         location = self.lakehouse.location(BRONZE, name)
         return self._raw_pins(name, location) if location else None

@@ -38,18 +38,26 @@ class LakeWriter:
         self.settings = Settings(lake=folder / "lake", threads=2, **settings, _env_file=None)
         self.lakehouse, self.ledger = Lakehouse(self.settings), Ledger(self.settings)
 
-    def load(self, name: str, rows: Sequence[Mapping[str, str | None]], day: date) -> None:
+    def load(
+        self,
+        name: str,
+        rows: Sequence[Mapping[str, str | None]],
+        day: date,
+        resource: str = "r1",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Append one file of text rows to a bronze table."""
         columns = list(rows[0])
-        table = self.lakehouse.ensure_bronze(name, {column: f"Column {column}." for column in columns})
-        lineage = {"_resource_id": "r1", "_extraction_date": day, "_source_file": "f.csv", "_source_member": None}
+        told = headers or {column: f"Column {column}." for column in columns}
+        table = self.lakehouse.ensure_bronze(name, told)
+        lineage = {"_resource_id": resource, "_extraction_date": day, "_source_file": "f.csv", "_source_member": None}
         content = [
             {**row, **lineage, "_source_line": line, "_loaded_at": datetime(2024, 1, 1, tzinfo=UTC)}
             for line, row in enumerate(rows, start=2)
         ]
         file = self._write(pa.Table.from_pylist(content, arrow_schema(table, [*columns, *LINEAGE])))
         self.lakehouse.append_files(table, [file], day.isoformat(), {})
-        load = {"feed": name.split("__")[0], "table_name": name, "resource_id": "r1", "extraction_date": day}
+        load = {"feed": name.split("__")[0], "table_name": name, "resource_id": resource, "extraction_date": day}
         facts = {"run_id": "test", "source_file": "f.csv", "source_sha256": "0", "status": "loaded", "reason": None}
         counts = {"rows_loaded": len(rows), "rows_rejected": 1, "snapshot_id": None, "loaded_at": utc_now()}
         self.ledger.replace_loads([{**load, **facts, **counts, "source_member": "", "facts": None}], [], [])

@@ -436,6 +436,7 @@ def test_the_openapi_document_describes_every_route_and_its_refusals(client: htt
         "/raw/files",
         "/raw/files/{feed}",
         "/raw/files/{feed}/{extraction_date}/{path}",
+        *(f"/api/resources/{{rid}}/{end}" for end in ("", "profile/", "swagger/", "data/", "data/csv/", "data/json/")),
     }
     for path in mine.values():
         assert "application/problem+json" in path["get"]["responses"]["4XX"]["content"]
