@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     )
     api_host: str = Field("127.0.0.1", description="address the gateway listens on")
     api_port: int = Field(8000, ge=0, le=65535, description="port the gateway listens on")
+    api_workers: int = Field(1, ge=1, le=64, description="processes that answer requests")
+    api_stop_seconds: int = Field(60, ge=1, description="how long answers in flight may take to end when told to stop")
     api_access: Literal["auto", "open", "keys"] = Field(
         "auto", description="open: no key needed; keys: for all but api_public; auto: open in development on loopback"
     )

@@ -1,0 +1,62 @@
+"""One worker of the gateway: ``python -m api.worker FD`` serves on a socket that its supervisor listens with.
+
+``uvicorn --factory api.worker:app`` serves the same application under another supervisor.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from catalog.logs import configure_logs
+from catalog.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
+
+def app() -> FastAPI:
+    """Make the gateway that the environment's settings describe."""
+    from api.app import create_app
+
+    return create_app(load_settings())
+
+
+def main() -> None:
+    """Serve until SIGTERM, or until standard input ends: then the supervisor is no more."""
+    settings = load_settings()
+    configure_logs(settings)
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+    server = server_of(settings)
+    server.run(sockets=[listener])
+
+
+def server_of(settings: Settings) -> uvicorn.Server:
+    """The HTTP server; answers in flight are ended before it stops, for as long as the settings allow."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        "api.worker:app",
+        factory=True,
+        log_level=settings.log_level,
+        access_log=False,  # the gateway logs each request itself, with its number
+        server_header=False,
+        timeout_graceful_shutdown=settings.api_stop_seconds,
+        ws="none",
+    )
+    return uvicorn.Server(config)
+
+
+def _stop_at_end_of_input() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""``odh serve`` as its users run it: answers in flight, signals, workers that die, ports that are taken."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+from api_lake import LakeWriter
+from prometheus_client.parser import text_string_to_metric_families
+
+ROWS = 250_000
+BIG = "/curated/big"
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeWriter:
+    """A lake whose one table is far larger than what the buffers of a connection hold."""
+    writer = LakeWriter(tmp_path_factory.mktemp("serve"))
+    big = pa.table({"n": pa.array(range(ROWS), pa.int64()), "text": ["x" * 150] * ROWS})
+    writer.release(date(2024, 1, 1), {("gold", "big"): big}, {})
+    return writer
+
+
+@dataclass
+class Served:
+    """A running ``odh serve``."""
+
+    process: subprocess.Popen[str]
+    client: httpx.Client
+
+    def workers(self) -> set[int]:
+        """Pids of its children."""
+        task = Path(f"/proc/{self.process.pid}/task")
+        return {int(pid) for one in task.iterdir() for pid in (one / "children").read_text().split()}
+
+
+def command_of(*words: str) -> list[str]:
+    return [sys.executable, "-m", "odh", "serve", "--port", "0", *words]
+
+
+@contextmanager
+def served(lake: LakeWriter, *words: str) -> Iterator[Served]:
+    environment = {**os.environ, "ODH_LAKE": str(lake.settings.lake)}
+    with subprocess.Popen(command_of(*words), env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = re.search(r"at (http://\S+)", process.stdout.readline())
+            assert address
+            with httpx.Client(base_url=address[1], timeout=60, trust_env=False) as client:
+                yield Served(process, client)
+        finally:
+            process.kill()
+
+
+@contextmanager
+def export_begun(here: Served) -> Iterator[Iterator[bytes]]:
+    """An export whose first bytes have come, the rest of which the gateway cannot have sent yet."""
+    with here.client.stream("GET", BIG, params={"format": "csv"}) as answer:
+        assert answer.status_code == 200
+        yield answer.iter_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_told_to_stop_it_ends_the_answers_in_flight_and_takes_no_more(lake: LakeWriter, number: int) -> None:
+    with served(lake) as here:
+        with export_begun(here) as chunks:
+            lines = next(chunks).count(b"\n")
+            here.process.send_signal(number)
+            lines += sum(chunk.count(b"\n") for chunk in chunks)
+        assert lines == ROWS + 1
+        assert here.process.wait(60) == 0
+        with pytest.raises(httpx.ConnectError):
+            here.client.get("/health/live")
+
+
+def test_a_second_signal_ends_at_once(lake: LakeWriter) -> None:
+    with served(lake) as here, export_begun(here) as chunks:
+        next(chunks)
+        [worker] = here.workers()
+        here.process.send_signal(signal.SIGTERM)
+        assert here.process.poll() is None
+        here.process.send_signal(signal.SIGINT)
+        assert here.process.wait(30) in (128 + signal.SIGINT, 128 + signal.SIGTERM)  # of two at once, either is first
+        assert not Path(f"/proc/{worker}").exists()
+
+
+def test_workers_share_the_port_are_counted_together_and_started_again_when_they_die(lake: LakeWriter) -> None:
+    with served(lake, "--workers", "2") as here:
+        before = here.workers()
+        assert len(before) == 2
+        for _ in range(20):
+            assert fresh(here, f"{BIG}/schema").status_code == 200
+        assert requests_counted(here, f"{BIG}/schema") == 20
+        killed = before.pop()
+        os.kill(killed, signal.SIGKILL)
+        while len(alive := here.workers() - {killed}) < 2:  # the other one answers meanwhile
+            assert fresh(here, "/health/live").status_code == 200
+        assert before < alive
+        assert fresh(here, BIG, page_size=1).json()["data"][0]["n"] == 0
+        assert requests_counted(here, f"{BIG}/schema") == 20, "what a dead worker counted stays counted"
+        here.process.kill()
+        for pid in alive:
+            wait_until_gone(pid)
+
+
+def fresh(here: Served, path: str, **parameters: Any) -> httpx.Response:
+    """An answer on a connection of its own, which any worker may take."""
+    return httpx.get(f"{str(here.client.base_url).rstrip('/')}{path}", params=parameters, timeout=60, trust_env=False)
+
+
+def requests_counted(here: Served, path: str) -> float:
+    template = "/{layer}/{table}/schema" if path.endswith("/schema") else path
+    families = text_string_to_metric_families(fresh(here, "/metrics").text)
+    samples = [one for family in families for one in family.samples if one.name == "odh_http_requests_total"]
+    return sum(one.value for one in samples if one.labels["route"] in (template, path))
+
+
+def wait_until_gone(pid: int) -> None:
+    """Wait for the end of a process that is no child of ours."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([handle], [], [], 60)[0], f"process {pid} outlived its supervisor"
+    finally:
+        os.close(handle)
+
+
+def refused(lake: LakeWriter, words: list[str], **environment: str) -> tuple[int, str]:
+    given = {**os.environ, "ODH_LAKE": str(lake.settings.lake), **environment}
+    done = subprocess.run(words, env=given, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stderr
+
+
+def test_a_port_that_is_taken_is_told_in_words(lake: LakeWriter) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, told = refused(lake, [*command_of()[:-1], str(port)])
+    assert code == 1
+    assert told.strip() == (
+        f"error: Port {port} of 127.0.0.1 is taken, by another odh serve perhaps. Stop it, or choose another:"
+        f" --port {port + 1}."
+    )
+
+
+def test_an_address_this_machine_does_not_have_is_told_in_words(lake: LakeWriter) -> None:
+    code, told = refused(lake, command_of("--host", "no-such-host.invalid"))
+    assert (code, "is no address to listen on" in told) == (2, True)
+
+
+def test_production_does_not_start_with_what_is_not_set(lake: LakeWriter) -> None:
+    code, told = refused(lake, command_of(), ODH_ENVIRONMENT="production", ODH_API_ACCESS="open")
+    assert code == 2
+    assert "ODH_API_ACCESS=open" in told
+    assert "ODH_API_SECRET is not set" in told
