@@ -46,7 +46,7 @@ class Numbered:
         async def numbered(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 MutableHeaders(scope=message)["X-Request-ID"] = number
             await send(message)
 

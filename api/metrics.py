@@ -49,7 +49,7 @@ class Measured:
         async def watch(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
             await send(message)
 
         IN_PROGRESS.inc()
