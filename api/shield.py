@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import anyio
 from fastapi import FastAPI
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
 from api.access import caller
-from catalog.settings import Settings
+from catalog.settings import Settings, is_loopback_host
 
 DRAIN_SECONDS = 10.0  # how long a body that was refused may go on arriving, so that its sender sees the answer
 CDN = "https://cdn.jsdelivr.net"
@@ -36,7 +37,8 @@ EXPOSED = ("ETag", "Link", "Retry-After", "RateLimit-Limit", "RateLimit-Remainin
 def install(app: FastAPI, settings: Settings) -> None:
     """Put all of it around an application."""
     app.add_middleware(BoundedBodies, most_bytes=settings.api_max_body_bytes)
-    if origins := settings.api_cors_origins.replace(",", " ").split():
+    origins = settings.api_cors_origins.replace(",", " ").split()
+    if origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -45,7 +47,48 @@ def install(app: FastAPI, settings: Settings) -> None:
             expose_headers=EXPOSED,
             max_age=3600,
         )
+    if settings.is_open:
+        app.add_middleware(OwnPages, host=settings.api_host, origins=frozenset(origins))
     app.add_middleware(SafeHeaders)
+
+
+class OwnPages:
+    """Keeps other sites out of a gateway that asks for no key: a browser on this machine may be made to call it.
+
+    A page whose name was made to lead here (DNS rebinding) sends its own name as ``Host``; a form that another site
+    posts, its own as ``Origin``. What is no browser sends neither or the truth.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, origins: frozenset[str]) -> None:
+        self.app, self.origins = app, origins
+        self.is_local = is_loopback_host(host)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, unless another site is behind it."""
+        if scope["type"] != "http" or (reason := self._reason(Headers(scope=scope), scope["method"])) is None:
+            await self.app(scope, receive, send)
+            return
+        answer = await problems.http_error(Request(scope), HTTPException(403, reason))
+        await answer(scope, receive, send)
+
+    def _reason(self, headers: Headers, method: str) -> str | None:
+        host, origin = _host_of(headers.get("host", "")), headers.get("origin")
+        if self.is_local and not is_loopback_host(host):
+            return (
+                f"A gateway that is open on loopback answers to localhost, not to {host[:100]!r}. For other names set"
+                " ODH_API_ACCESS=keys."
+            )
+        is_writing = method not in ("GET", "HEAD", "OPTIONS")
+        if origin and is_writing and not ({origin, "*"} & self.origins or _host_of(urlsplit(origin).netloc) == host):
+            return f"Pages of {origin[:100]!r} may not write here: ODH_API_CORS_ORIGINS names those that may."
+        return None
+
+
+def _host_of(authority: str) -> str:
+    """The name of an authority, without its port or brackets."""
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0].lower()
+    return authority.partition(":")[0].lower()
 
 
 class SafeHeaders:

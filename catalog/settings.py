@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -242,7 +243,12 @@ def is_loopback(url: str) -> bool:
 
 def is_loopback_host(host: str) -> bool:
     """Whether a name or an address is that of this machine for itself alone."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _absolute(location: str) -> str:

@@ -104,6 +104,30 @@ def test_no_site_may_call_unless_settings_name_it(lake: LakeWriter) -> None:
         assert "access-control-allow-origin" not in client.get(CURATED, headers={"Origin": SITE}).headers
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "evil.example:8000"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Host": "localhost:8000"}, 405),
+        ({"Host": "[::1]:8000"}, 405),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 405),
+    ],
+    ids=str,
+)
+def test_a_gateway_without_keys_is_not_for_the_pages_of_other_sites(
+    lake: LakeWriter, headers: dict[str, str], status: int
+) -> None:
+    with serving(lake.settings) as client:
+        assert client.post("/raw", headers=headers).status_code == status
+        assert client.get(CURATED, headers=headers).status_code == (
+            403 if headers.get("Host") and status == 403 else 200
+        )
+
+
 def test_a_body_of_100_mb_is_refused_by_what_it_announces(client: httpx.Client) -> None:
     url = client.base_url
     with closing(socket.create_connection((url.host, url.port or 80), 10)) as connection:

@@ -132,7 +132,7 @@ def test_queries_that_cannot_be_are_refused(client: httpx.Client, query: str) ->
 
 def test_ten_thousand_filters_are_refused_at_little_cost(client: httpx.Client) -> None:
     query = "&".join(f"n__exact={number}" for number in range(10_000))
-    status, _ = raw_request(client, f"GET {TABLE}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    status, _ = raw_request(client, f"GET {TABLE}?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert status in (400, 414, 431)
     assert client.get(TABLE).status_code == 200
 
@@ -160,7 +160,7 @@ def test_ten_thousand_filters_are_refused_at_little_cost(client: httpx.Client) -
     ids=lambda path: path[:40],
 )
 def test_paths_lead_nowhere_but_where_they_say(client: httpx.Client, lake: LakeWriter, path: str) -> None:
-    status, body = raw_request(client, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    status, body = raw_request(client, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert 400 <= status < 500, body[:300]
     assert b"root:" not in body
     assert str(lake.folder).encode() not in body
@@ -169,22 +169,26 @@ def test_paths_lead_nowhere_but_where_they_say(client: httpx.Client, lake: LakeW
 @pytest.mark.parametrize(
     "head",
     [
-        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "POST /raw HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: x\r\nX-A: " + "a" * 100_000 + "\r\nConnection: close\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: x\r\n" + "X-A: b\r\n" * 5_000 + "Connection: close\r\n\r\n",
-        "GET " + TABLE + " HTTP/1.1\r\nHost: x\r\nRange: bytes=0-0,1-1,2-2\r\nConnection: close\r\n\r\n",
-        "GET " + TABLE + " HTTP/1.1\r\nHost: x\r\nAccept: \xff\xfe\r\nConnection: close\r\n\r\n",
-        "GET " + TABLE + ' HTTP/1.1\r\nHost: x\r\nIf-None-Match: """\r\nConnection: close\r\n\r\n',
+        "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "POST /raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX-A: " + "a" * 100_000 + "\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n" + "X-A: b\r\n" * 5_000 + "Connection: close\r\n\r\n",
+        "GET " + TABLE + " HTTP/1.1\r\nHost: localhost\r\nRange: bytes=0-0,1-1,2-2\r\nConnection: close\r\n\r\n",
+        "GET " + TABLE + " HTTP/1.1\r\nHost: localhost\r\nAccept: \xff\xfe\r\nConnection: close\r\n\r\n",
+        "GET " + TABLE + ' HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: """\r\nConnection: close\r\n\r\n',
         "GET " + TABLE + ' HTTP/1.1\r\nHost: \xff"><script>\r\nConnection: close\r\n\r\n',
         "GET " + TABLE + " HTTP/1.1\r\nHost: evil.example:99999\r\nConnection: close\r\n\r\n",
         "GET " + TABLE + " HTTP/1.1\r\nHost: [::1\r\nConnection: close\r\n\r\n",
-        "GET " + TABLE + " HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: \xff, 1.2.3.4, []\r\nConnection: close\r\n\r\n",
-        "GET " + TABLE + " HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: gopher\r\nConnection: close\r\n\r\n",
-        "GET " + TABLE + " HTTP/1.1\r\nHost: x\r\nAccept-Encoding: zstd;q=x, *;q=9\r\nConnection: close\r\n\r\n",
+        "GET "
+        + TABLE
+        + " HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: \xff, 1.2.3.4, []\r\nConnection: close\r\n\r\n",
+        "GET " + TABLE + " HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Proto: gopher\r\nConnection: close\r\n\r\n",
+        "GET "
+        + TABLE
+        + " HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: zstd;q=x, *;q=9\r\nConnection: close\r\n\r\n",
         "GET " + TABLE + " HTTP/1.1\r\nConnection: close\r\n\r\n",
-        "BREW /raw HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "BREW /raw HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00",
         "GET / HTTP/9.9\r\n\r\n",
     ],
@@ -213,7 +217,7 @@ def test_a_slow_client_keeps_no_other_waiting(client: httpx.Client) -> None:
     slow = [socket.create_connection(place, 30) for _ in range(50)]
     try:
         for connection in slow:
-            connection.sendall(b"POST /raw HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+            connection.sendall(b"POST /raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
         assert client.get(TABLE).status_code == 200
     finally:
         for connection in slow:

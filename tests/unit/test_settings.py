@@ -57,6 +57,7 @@ def test_a_loopback_portal_is_not_paced() -> None:
     assert Settings(_env_file=None, portal_url="http://127.0.0.1:5").portal_pace is None  # type: ignore[call-arg]
     assert is_loopback("http://localhost")
     assert not is_loopback("https://www.data.gouv.fr")
+    assert not is_loopback("http://127.0.0.1.example.org")
 
 
 def test_a_child_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
