@@ -42,6 +42,14 @@ def snapshot_ids(table: Table) -> list[int]:
     return [one.snapshot_id for one in sorted(table.metadata.snapshots, key=lambda one: one.timestamp_ms)]
 
 
+def snapshot_columns(table: Table) -> dict[int, frozenset[str]]:
+    """The names of the columns each snapshot of a table was written with, oldest snapshot first."""
+    named = {number: [field.name for field in schema.fields] for number, schema in table.schemas().items()}
+    ordered = sorted(table.metadata.snapshots, key=lambda one: one.timestamp_ms)
+    present = table.metadata.current_schema_id
+    return {one.snapshot_id: frozenset(named[present if one.schema_id is None else one.schema_id]) for one in ordered}
+
+
 def references(table: Table) -> References:
     """The branches and tags of a table but ``main``."""
     refs = {name: ref for name, ref in table.metadata.refs.items() if name != "main"}

@@ -42,8 +42,10 @@ def erase_person(
         zone = RawZone(raw_store(run.settings))
         if is_dry:
             raw = erase_from_raw(zone, run.ledger, eraser, feed.feed, 0, found, values, scratch, is_dry=True)
+            eraser.find_ways(feed.domain, found)
             counts = {str(place): eraser.count(place, found) for place in eraser.places(feed.domain)}
             told = {"dry_run": True, "lines": len(found), "found": counts, "left": {}}
+            told["unsearched"] = eraser.unsearched(feed.domain)
             return {**told, "raw": [asdict(one) for one in raw]}
         releases.finish_staged(run.ledger, run.lakehouse)
         finish_rewrites(run.ledger, run.lakehouse)
@@ -60,13 +62,14 @@ def _carry_out(
     values: Mapping[str, str],
     reason: str,
 ) -> dict[str, Any]:
-    erasure_id, known = remember(run.ledger, person, reason, run.run_id)
-    lines = sorted({*found, *known})
-    erased = Erased(erasure_id, lines=lines)
-    write_report(run.ledger, erased, is_finished=False)  # a repeat after a kill knows the lines bronze no longer has
+    erased = remember(run.ledger, person, reason, run.run_id)
+    lines = erased.lines = sorted({*found, *erased.lines})
+    eraser.ways += [way for way in erased.ways if way not in eraser.ways]
+    erased.ways = eraser.find_ways(feed.domain, lines)
+    write_report(run.ledger, erased, is_finished=False)  # a repeat after a kill knows what the tables no longer tell
     scratch = run.settings.scratch / run.run_id
-    told = f"erasure {erasure_id}: {reason}"
-    raw = erase_from_raw(zone, run.ledger, eraser, feed.feed, erasure_id, lines, values, scratch)
+    told = f"erasure {erased.erasure_id}: {reason}"
+    raw = erase_from_raw(zone, run.ledger, eraser, feed.feed, erased.erasure_id, lines, values, scratch)
     record_removals(run.ledger, run.run_id, [one.removal(told, feed.feed) for one in raw])
     for place in eraser.places(feed.domain):
         rows, files = eraser.erase(place, lines)
@@ -74,6 +77,7 @@ def _carry_out(
         erased.files_removed += files
         removal = Removal("erased_rows", told, place.layer, place.name, feed=feed.feed, rows=rows)
         record_removals(run.ledger, run.run_id, [removal] if rows else [])
+    erased.unsearched = eraser.unsearched(feed.domain)
     erased.removed["ops.rejects"] = eraser.erase_rejects(lines, list(values.values()))
     reports = list(_reports_of(run, values))
     for path in reports:
@@ -85,7 +89,7 @@ def _carry_out(
 
 
 def _report(erased: Erased, raw: Sequence[RawChange]) -> dict[str, Any]:
-    facts = {name: value for name, value in asdict(erased).items() if name != "lines"}
+    facts = {name: value for name, value in asdict(erased).items() if name not in ("lines", "ways")}
     told = {"dry_run": False, "is_proven": erased.is_proven, "lines": len(erased.lines)}
     return {**facts, **told, "raw": [asdict(one) for one in raw]}
 

@@ -62,6 +62,9 @@ def _print(report: dict[str, Any]) -> None:
     print_table(("place", "to be removed" if report["dry_run"] else "removed", "left"), rows)
     for change in report["raw"]:
         console.print(f"{change['key']}: {change['why']}", markup=False)
+    if report["unsearched"]:
+        listed = ", ".join(report["unsearched"])
+        console.print(f"Nothing of the person leads to {listed}: the next build makes them without.", markup=False)
     if not report["dry_run"]:
         told = "nothing is left" if report["is_proven"] else "something is left: see above"
         console.print(f"Erasure {report['erasure_id']}: {told}.", markup=False)

@@ -87,7 +87,8 @@ def count_in_raw(zone: RawZone, feed: str, lines: Sequence[Line], values: Mappin
     for resource_id, day in sorted({(one[0], one[1]) for one in lines}):
         manifest = zone.manifest(feed, date.fromisoformat(day), resource_id)
         if manifest and zone.holds(manifest):
-            found += _matches(zone.local_file(manifest, scratch), manifest, values, scratch)
+            anew = zone.local_file(manifest, scratch / "anew")  # scratch may hold a copy of before
+            found += _matches(anew, manifest, values, scratch)
     return found
 
 

@@ -12,11 +12,12 @@ from datetime import date
 import structlog
 
 from catalog.clock import utc_now
+from catalog.erasure import keep_away
 from catalog.errors import LakeBusy, OdhError, PermanentError, ResourceGone, TransientError
 from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
-from catalog.loads import was_loaded
+from catalog.loads import bronze_tables_of, was_loaded
 from catalog.locks import exclusive
 from catalog.registry import Registry
 from catalog.settings import Settings
@@ -229,6 +230,10 @@ class Syncer:
     def _load(self, feed: Feed, manifests: list[Manifest], result: FeedResult, on_progress: OnProgress) -> None:
         result.loads += self.loader.load(feed, manifests, on_progress)
         result.errors += [f"{load.place}: {load.reason}" for load in result.loads if load.is_error]
+        for table in bronze_tables_of(
+            self.ledger, feed.feed
+        ):  # whatever brought them: a run before may have been killed
+            keep_away(self.settings, self.ledger, self.loader.lakehouse, table, self.run_id)
         on_progress(feed.feed, 1, 1)
 
     def _fail(

@@ -173,7 +173,12 @@ def test_a_second_erasure_removes_nothing(erasure: Erasure) -> None:
 
 def test_a_later_file_does_not_bring_the_person_back(erasure: Erasure) -> None:
     tiny = erasure.tiny
-    tiny.load("people", DAYS[2], THIRD)
+    put_raw(tiny.settings, "people", DAYS[2], "lines.csv", THIRD.encode())
+    odh(tiny.settings, "sync", "people", "--from-raw", "--extraction-date", DAYS[2].isoformat())
+    loaded = f"select id from bronze.people__lines where _extraction_date = '{DAYS[2]}'"
+    assert sql(tiny.settings, loaded) == [("15-AB-5",)]
+    [audit] = sql(tiny.settings, "select rows from ops.removals where reason like 'a later file brought%'")
+    assert audit == (1,)
     assert [one.status for one in tiny.build(DAYS[2], "people").domains] == ["built"]
     for table in ("silver.stg_people__lines", "gold.fct_people"):
         assert sql(tiny.settings, f"select id from {table}") == [("15-AB-5",)]
