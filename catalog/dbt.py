@@ -12,8 +12,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -170,7 +172,8 @@ class Dbt:
         environment = {
             **os.environ,
             **self.settings.as_environment(),
-            "DBT_DUCKDB_PATH": str(self.database),
+            # the same for every lake, so that what was parsed for one holds for all
+            "DBT_DUCKDB_PATH": os.path.relpath(self.database, self.linked),
             "DBT_THREADS": str(self.settings.threads),
             "DBT_VERSION_CHECK": "false",
             "DO_NOT_TRACK": "1",
@@ -179,7 +182,7 @@ class Dbt:
             link_project(self.project, self.settings.generated_models, self.linked)
             return subprocess.Popen(
                 [sys.executable, str(self.project / "runner.py")],
-                cwd=self.project,  # the profile names its plugins' folder from there
+                cwd=self.linked,  # the profile names its plugins' folder and the database from there
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -192,16 +195,33 @@ class Dbt:
             ) from error
 
     def _seed_parse(self) -> None:
-        """Give dbt what it parsed last time: it then reads only the files that changed (7 s less a build)."""
+        """Give dbt what it parsed last time, here or for another lake: it then reads only the files that changed.
+
+        Importing dbt takes 2.4 s, parsing everything 4.6 s and what did not change 1.1 s.
+        """
         self.target.mkdir(parents=True, exist_ok=True)
-        if (self.shelf / PARSED).exists() and not (self.target / PARSED).exists():
-            shutil.copyfile(self.shelf / PARSED, self.target / PARSED)
+        known = [path for path in (self.shelf / PARSED, self._parsed_elsewhere()) if path.exists()]
+        if known and not (self.target / PARSED).exists():
+            shutil.copyfile(known[0], self.target / PARSED)
 
     def _keep_parse(self) -> None:
         if (self.target / PARSED).exists():
-            part = self.shelf / f".{PARSED}"
-            shutil.copyfile(self.target / PARSED, part)
-            part.replace(self.shelf / PARSED)
+            _copy_whole(self.target / PARSED, self.shelf / PARSED)
+            if not self._parsed_elsewhere().exists():
+                with suppress(OSError):  # the project may be read-only
+                    self._parsed_elsewhere().parent.mkdir(exist_ok=True)
+                    _copy_whole(self.target / PARSED, self._parsed_elsewhere())
+
+    def _parsed_elsewhere(self) -> Path:
+        """What this dbt parsed of the project for the first lake that was built from it."""
+        return self.project / "target" / f"{version('dbt-core')}-{PARSED}"
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy a file so that nobody sees a part of it."""
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(source, part)
+    part.replace(target)
 
 
 def _first_words(message: str, limit: int = 400) -> str:

@@ -42,8 +42,13 @@ def main() -> None:
     for line in sys.stdin:
         arguments = json.loads(line)
         ended = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke(arguments)
-        if arguments[0] == "parse":
-            manifest = ended.result
+        if arguments[0] == "parse" and (manifest := ended.result):
+            root = arguments[arguments.index("--project-dir") + 1]
+            for (
+                node
+            ) in manifest.nodes.values():  # what was parsed for another lake has its seeds under that one's folder
+                if node.resource_type == "seed":
+                    node.root_path = root
         if ended.exception:
             answer(error=str(ended.exception))
         answer(ended=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from conftest import lake_settings
+from tiny_warehouse import write_project
 
 from catalog.dbt import Dbt
 from catalog.settings import REPOSITORY
 
-CHILD = "import os, runner; print(os.getpid(), flush=True); runner.end_with(os.getppid())"
+CHILD = "import os, runner; parent = os.getppid(); print(os.getpid(), flush=True); runner.end_with(parent)"
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 
 ANSWERS = """
@@ -48,6 +50,21 @@ def test_a_project_may_be_named_from_where_the_command_is_run(tmp_path: Path, mo
     with Dbt(settings, tmp_path / "private.duckdb", tmp_path / "build" / "run") as dbt:
         [told] = dbt.build(["up"], lambda *_: None)["up"].errors
     assert told.endswith(str([str(tmp_path / name) for name in ("lake", "project", "tables")]))
+
+
+def test_what_was_parsed_for_one_lake_serves_another(tmp_path: Path) -> None:
+    write_project(tmp_path / "project")
+    parsed = []
+    for name in ("one", "two"):
+        settings = lake_settings(tmp_path / name, dbt_project=tmp_path / "project")
+        shelf = settings.lake / "build"
+        (shelf / "current").mkdir(parents=True)
+        with Dbt(settings, shelf / "current" / "private.duckdb", shelf / "run") as dbt:
+            dbt.build(["up"], lambda *_: None)
+        told = json.loads((shelf / "run/target/perf_info.json").read_text("utf-8"))
+        parsed.append(sum(project["parsed_path_count"] for project in told["projects"]))
+    assert parsed[0] > 0
+    assert parsed[1] == 0
 
 
 def is_running(pid: int) -> bool:
