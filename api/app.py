@@ -17,6 +17,7 @@ from api import (
     resource_routes,
     service_routes,
     shield,
+    sql_routes,
     supervision_routes,
 )
 from api.access import Access
@@ -28,6 +29,7 @@ from api.metrics import Measured
 from api.remembered import Remembered
 from api.resources import Resources
 from api.safe_start import refuse_unsafe
+from api.sql_processes import SqlProcesses
 from api.tables import Tables
 from catalog.registry import load_registry
 from catalog.settings import Settings
@@ -57,8 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with Tables(settings, registry) as tables, AuditLog(tables.ledger) as audit:
-            app.state.tables, app.state.audit = tables, audit
+        with Tables(settings, registry) as tables, AuditLog(tables.ledger) as audit, SqlProcesses(settings) as sql:
+            app.state.tables, app.state.audit, app.state.sql_processes = tables, audit, sql
             app.state.stats = Stats(settings, tables.ledger, tables.lakehouse)
             app.state.access = Access(settings, tables.ledger, audit.note_use)
             with (
@@ -77,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # the addresses with a layer in them come last: they would take the others
     reading = (raw_file_routes, resource_routes, history_routes, layer_routes)
-    for part in (service_routes, supervision_routes, iceberg_routes, *reading):
+    for part in (service_routes, supervision_routes, sql_routes, iceberg_routes, *reading):
         app.include_router(part.router)
     problems.install(app)
     # the last added is the first to see a request

@@ -18,7 +18,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access import challenge
 from api.patience import ClientLeft
 from api.tables import Layer
-from catalog.errors import AccessDenied, KeyNeeded, OdhError, Restricted, TransientError, UnknownName, UsageError
+from catalog.errors import (
+    AccessDenied,
+    KeyNeeded,
+    OdhError,
+    Restricted,
+    StatementRefused,
+    TransientError,
+    UnknownName,
+    UsageError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_CLOSED_REQUEST = 499  # as nginx names it; for the log, as nobody reads the answer
@@ -28,6 +37,14 @@ IN_QUERY = {
     "operator",
     "format",
 }  # an unknown one is a bad query; any other unknown name is a bad address
+STATEMENT_TITLES = {
+    "syntax": "Syntax error",
+    "unknown": "Unknown name",
+    "refused": "Statement not run",
+    "restricted": "Not served",
+    "failed": "Statement failed",
+    "limit": "Beyond a limit",
+}
 log = structlog.get_logger()
 
 
@@ -40,6 +57,8 @@ class Problem(BaseModel):
     detail: str = Field(description="what happened here, and what to do")
     instance: str = Field(description="path that was asked")
     nearest: str | None = Field(None, description="the nearest name that exists")
+    line: int | None = Field(None, description="of a statement, from 1: where it is at fault")
+    column: int | None = Field(None, description="of that line, from 1")
 
 
 # Documented once for every route; it also keeps FastAPI's own, different, validation errors out of the document.
@@ -99,6 +118,8 @@ async def refusal(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, UnknownName):
         status = HTTPStatus.BAD_REQUEST if error.kind in IN_QUERY else HTTPStatus.NOT_FOUND
         return _answer(request, status, "unknown-name", f"Unknown {error.kind}", str(error), nearest=error.nearest)
+    if isinstance(error, StatementRefused):
+        return _statement_refused(request, error)
     if isinstance(error, UsageError):
         return _answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", str(error))
     if isinstance(error, Restricted):
@@ -114,6 +135,15 @@ async def refusal(request: Request, error: Exception) -> JSONResponse:
             request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Try again", str(error), {"Retry-After": "5"}
         )
     return await _on_failure(request, error)
+
+
+def _statement_refused(request: Request, error: StatementRefused) -> JSONResponse:
+    """A statement that was not run, or failed: 403 for what the caller may not read, 422 beyond a limit, else 400."""
+    statuses = {"restricted": HTTPStatus.FORBIDDEN, "limit": HTTPStatus.UNPROCESSABLE_ENTITY}
+    status = statuses.get(error.kind, HTTPStatus.BAD_REQUEST)
+    place = (error.line, error.column)
+    title = STATEMENT_TITLES[error.kind]
+    return _answer(request, status, f"sql-{error.kind}", title, str(error), nearest=error.nearest, place=place)
 
 
 async def _on_bad_parameter(request: Request, error: Exception) -> JSONResponse:
@@ -167,6 +197,7 @@ def _answer(
     detail: str,
     headers: Mapping[str, str] | None = None,
     nearest: str | None = None,
+    place: tuple[int | None, int | None] = (None, None),
 ) -> JSONResponse:
     problem = Problem(
         type=f"urn:problem-type:odh:{kind}" if kind else "about:blank",
@@ -175,6 +206,8 @@ def _answer(
         detail=detail,
         instance=request.url.path,
         nearest=nearest,
+        line=place[0],
+        column=place[1],
     )
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,15 +127,31 @@ def sql(
     as_of: Annotated[
         datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Silver and gold as released by that day.")
     ] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Gateway to run it on, in place of the lake here.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Key for that gateway; default ODH_API_KEY.")] = None,
     json: Json = False,
 ) -> None:
     """Run SQL over the lakehouse: a table on a terminal, {"columns", "rows"} elsewhere or with --json."""
-    from catalog.session import open_session
+    from catalog.errors import UsageError
     from catalog.settings import load_settings
     from catalog.terminal import print_json, print_rows
 
-    with open_session(load_settings(), as_of.date() if as_of else None) as session:
-        columns, rows = session.fetch(statement)
+    settings, day = load_settings(), as_of.date() if as_of else None
+    rows: Sequence[Sequence[Any]]
+    if url is None:
+        from catalog.session import open_session
+
+        if key is not None:
+            raise UsageError("--key is for a gateway; give its address with --url.")
+        with open_session(settings, day) as session:
+            columns, rows = session.fetch(statement)
+    else:
+        from catalog.sql_client import fetch_from
+
+        known = settings.api_key.get_secret_value() if settings.api_key else None
+        columns, rows, is_cut = fetch_from(url, statement, settings, key or known, day.isoformat() if day else None)
+        if is_cut:
+            typer.echo(f"There was more; these are the first {len(rows):,} rows.", err=True)
     if json or not sys.stdout.isatty():
         print_json({"columns": columns, "rows": rows})
     else:

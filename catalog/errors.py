@@ -8,7 +8,8 @@
     └── PermanentError            the same call will fail again
         ├── UsageError            what was asked does not exist or is malformed (exit 2, HTTP 404 or 422)
         │   ├── UnknownName       a feed, table, column or release that is not there
-        │   ├── InvalidSettings   an ODH_ variable that is unknown or malformed
+        │   ├── StatementRefused  SQL that is not run, or that failed, with the place at fault
+    │   ├── InvalidSettings   an ODH_ variable that is unknown or malformed
         │   ├── InvalidFeed       a feed file that breaks its schema
         │   └── InvalidContract   a contract file that breaks its schema
         ├── Restricted            data that is there and is not served
@@ -75,6 +76,22 @@ class UnknownName(UsageError):
         hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
         listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "") if self.known else "none"
         super().__init__(f"There is no {kind} named {name!r}.{hint} Known: {listed}.")
+
+
+class StatementRefused(UsageError):
+    """A statement of SQL that is not run, or that failed.
+
+    Args:
+        kind: ``syntax``, ``unknown`` (a name), ``refused``, ``restricted``, ``failed`` or ``limit``.
+        line, column: of the place at fault, from 1.
+        nearest: a name that exists and comes close.
+    """
+
+    def __init__(
+        self, kind: str, message: str, line: int | None = None, column: int | None = None, nearest: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind, self.line, self.column, self.nearest = kind, line, column, nearest
 
 
 class InvalidSettings(UsageError):

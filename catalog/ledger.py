@@ -41,6 +41,7 @@ OPS_TABLES = (
     "alerts",
     "audit",
 )
+ROWS_AT_ONCE = 10_000
 Row = Mapping[str, Any]
 
 
@@ -258,18 +259,22 @@ class Ledger:
 
     def arrow(self, table_name: str) -> pa.Table:
         """One of the ops tables as Arrow; ``source_member`` is null where the file is no archive."""
-        if table_name == "releases":
-            query: sa.Select[Any] = _releases_with_totals()
-        else:
-            query = sa.select(schema.metadata.tables[table_name])
+        return pa.Table.from_batches(self.arrow_batches(table_name), _arrow_schema(_query_of(table_name)))
+
+    def arrow_batches(self, table_name: str) -> Iterator[pa.RecordBatch]:
+        """The same, some rows at a time: one batch at least, be it empty."""
+        query = _query_of(table_name)
+        arrow_schema = _arrow_schema(query)
         with self.begin() as connection:
-            rows = connection.execute(query).mappings().all()
-        arrow_schema = pa.schema([(column.name, _arrow_type(column.type)) for column in query.selected_columns])
-        content = [dict(row) for row in rows]
-        for row in content:
-            if row.get("source_member") == "":
-                row["source_member"] = None
-        return pa.Table.from_pylist(content, schema=arrow_schema)
+            found = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings()
+            rows = [dict(row) for row in islice(found, ROWS_AT_ONCE)]
+            while True:
+                for row in rows:
+                    if row.get("source_member") == "":
+                        row["source_member"] = None
+                yield pa.RecordBatch.from_pylist(rows, schema=arrow_schema)
+                if not (rows := [dict(row) for row in islice(found, ROWS_AT_ONCE)]):
+                    return
 
     def size_bytes(self) -> int | None:
         """Size of the ledger's database, None where it cannot be told."""
@@ -336,6 +341,16 @@ def _batches(rows: Iterable[Row], size: int = 10_000) -> Iterator[list[Row]]:
     remaining = iter(rows)
     while batch := list(islice(remaining, size)):
         yield batch
+
+
+def _query_of(table_name: str) -> sa.Select[Any]:
+    if table_name == "releases":
+        return _releases_with_totals()
+    return sa.select(schema.metadata.tables[table_name])
+
+
+def _arrow_schema(query: sa.Select[Any]) -> pa.Schema:
+    return pa.schema([(column.name, _arrow_type(column.type)) for column in query.selected_columns])
 
 
 def _releases_with_totals() -> sa.Select[Any]:

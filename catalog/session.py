@@ -5,7 +5,6 @@ Views are made for the tables a statement names, so that one query does not pay 
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import socket
@@ -22,6 +21,8 @@ import duckdb
 import pyarrow as pa
 
 from catalog.errors import OdhError, UnknownName, UsageError
+from catalog.extensions import EXTENSIONS
+from catalog.extensions import extension_file as extension_file  # for those who ask here
 from catalog.functions import install_functions
 from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse, Pin
 from catalog.ledger import OPS_TABLES, Ledger
@@ -29,7 +30,6 @@ from catalog.names import quote_identifier, quote_literal
 from catalog.releases import released_pins
 from catalog.settings import Settings, load_settings
 
-EXTENSIONS = ("avro", "iceberg")
 # A table's own order: its files, then the rows within each. Iceberg promises none, and DuckDB's changes between two
 # runs over several files, so whoever needs one asks for it.
 STORED_ORDER = ("filename", "file_row_number")
@@ -50,7 +50,7 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
     for name in (*EXTENSIONS, "httpfs") if remote else EXTENSIONS:
         connection.execute(f"load {quote_literal(str(extension_file(name)))}")
     if remote:
-        connection.execute(_s3_secret(settings))
+        connection.execute(s3_secret(settings))
     install_functions(connection)
 
 
@@ -233,20 +233,8 @@ def _spill_folder(settings: Settings) -> Path:
     return settings.spill / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
 
 
-def extension_file(name: str) -> Path:
-    """Where a DuckDB extension's package put its file.
-
-    Raises:
-        UsageError: when the package is not installed.
-    """
-    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
-    if spec is None or spec.origin is None:
-        raise UsageError(f"DuckDB's {name} extension is not installed; install duckdb-extension-{name}.")
-    version = f"v{duckdb.__version__}"
-    return Path(spec.origin).parent / "extensions" / version / f"{name}.duckdb_extension"
-
-
-def _s3_secret(settings: Settings) -> str:
+def s3_secret(settings: Settings) -> str:
+    """The statement that tells DuckDB the object store's keys."""
     endpoint = urlsplit(settings.s3_endpoint or "https://s3.amazonaws.com")
     secret = settings.s3_secret_access_key
     options = {

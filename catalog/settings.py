@@ -119,6 +119,16 @@ class Settings(BaseSettings):
     )
     health_free_bytes: int = Field(256 * 1024**2, ge=0, description="free room on the lake's disk /health asks for")
 
+    api_key: SecretStr | None = Field(None, description="key odh sql --url sends to a gateway")
+    sql_timeout_seconds: float = Field(30.0, gt=0, description="longest a statement sent to POST /sql may take")
+    sql_memory_bytes: int = Field(1024**3, ge=64 * 1024**2, description="memory a statement may use")
+    sql_spill_bytes: int = Field(2 * 1024**3, ge=0, description="disk a statement may use for what memory cannot hold")
+    sql_threads: int = Field(2, ge=1, description="threads of a statement")
+    sql_max_rows: int = Field(100_000, ge=1, description="most rows a statement's answer has")
+    sql_max_bytes: int = Field(100 * 1024**2, ge=1024, description="most bytes a statement's answer has")
+    sql_concurrency: int = Field(2, ge=1, description="statements one process of the gateway runs at once")
+    sql_queue: int = Field(16, ge=0, description="statements that may wait for their turn; others are answered 503")
+
     @field_validator("api_public")
     @classmethod
     def _are_scopes(cls, value: str) -> str:
