@@ -47,8 +47,9 @@ class Maintenance:
             "manifests_merged": sum(plan.manifests_merged for plan in self.tables),
             "snapshots_expired": sum(len(plan.letting.snapshots) for plan in self.tables),
             "raw_files_removed": sum(one.what == "raw_file" for one in self.removed),
-            "rows_removed": sum(one.rows or 0 for one in self.removed),
+            "rows_removed": sum(one.rows or 0 for one in self.removed if one.what != "audit"),
             "releases_removed": sum(one.what == "release" for one in self.removed),
+            "audit_removed": sum(one.rows or 0 for one in self.removed if one.what == "audit"),
             "reports_removed": sum(one.what == "report" for one in self.removed),
             "files_waiting": sum(len(plan.unnamed) for plan in self.tables),
             "files_removed": sum(len(plan.removed) for plan in self.tables),
@@ -88,6 +89,7 @@ class Maintainer:
                 finish_rewrites(self.ledger, self.lakehouse)
             done.removed += self._retire_releases(upkeep)
             done.removed += self._retire_reports()
+            done.removed += self._retire_audit()
             for layer in (SILVER, GOLD):
                 names = self.lakehouse.names(layer)
                 done.tables += self._tidy(upkeep, layer, names, on_progress)
@@ -133,6 +135,18 @@ class Maintainer:
             retained.record_removals(self.ledger, self.run_id, removals)
             for path in (path for files in old for path in files):
                 path.unlink()
+        return removals
+
+    def _retire_audit(self) -> list[Removal]:
+        """Remove the rows of the audit that are too old."""
+        days = self.settings.audit_days
+        rows = retention.old_audit(self.ledger, days, self.now)
+        if days is None or not rows:
+            return []
+        removals = [Removal("audit", f"ODH_AUDIT_DAYS={days}", rows=rows)]
+        if self.run_id:
+            retained.record_removals(self.ledger, self.run_id, removals)
+            retention.forget_audit(self.ledger, days, self.now)
         return removals
 
     def _retain(self, upkeep: Upkeep, feed: Feed | None) -> list[Removal]:

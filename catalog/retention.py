@@ -174,3 +174,18 @@ def drop_pins(ledger: Ledger, before: datetime) -> None:
     with ledger.begin() as connection:
         for pinning in (schema.release_tables, schema.release_inputs):
             connection.execute(pinning.delete().where(pinning.c.release_id.in_(gone)))
+
+
+def old_audit(ledger: Ledger, keep_days: int | None, now: datetime) -> int:
+    """How many rows of the audit are older than some days; None keeps all."""
+    if keep_days is None:
+        return 0
+    query = sa.select(sa.func.count()).where(schema.audit.c.at < now - timedelta(days=keep_days))
+    with ledger.begin() as connection:
+        return connection.scalar(query) or 0
+
+
+def forget_audit(ledger: Ledger, keep_days: int, now: datetime) -> None:
+    """Remove the rows of the audit that are older than some days."""
+    with ledger.begin() as connection:
+        connection.execute(schema.audit.delete().where(schema.audit.c.at < now - timedelta(days=keep_days)))

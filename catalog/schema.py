@@ -241,7 +241,9 @@ removals = sa.Table(
     metadata,
     sa.Column("removal_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("run_id", Text, nullable=False),
-    sa.Column("what", Text, nullable=False),  # raw_file, raw_lines, bronze_rows, rows, rejects, release, files
+    sa.Column(
+        "what", Text, nullable=False
+    ),  # raw_file, raw_lines, bronze_rows, rows, rejects, release, report, audit, files
     sa.Column("layer", Text),
     sa.Column("table_name", Text),
     sa.Column("key", Text),  # of a raw file; a release's number

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     report_days: int | None = Field(
         90, ge=1, description="days odh maintain leaves a validation report; the newest always stays"
     )
+    audit_days: int | None = Field(365, ge=1, description="days odh maintain leaves a row of the gateway's audit")
     file_delay_days: float = Field(
         3.0, ge=0, description="how long odh maintain leaves a file that nothing names any more to those who read it"
     )

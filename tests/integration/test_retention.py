@@ -20,6 +20,7 @@ from lakes import environment, sql
 from raw_files import put_raw
 from tiny_warehouse import feed
 
+from catalog import schema
 from catalog.feed import Feed, Retention
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
@@ -228,3 +229,20 @@ def test_reports_beyond_their_days_go_and_the_newest_stays(tmp_path: Path) -> No
         audit = sql(lake.settings, "select key, reason, bytes > 0 from ops.removals where what = 'report' order by key")
         assert audit == [(key, "ODH_REPORT_DAYS=30", True) for key in ("20240101", "20240102")]
         assert lake.maintain(now=NOW).removed == []
+
+
+def test_rows_of_the_audit_beyond_their_days_go(tmp_path: Path) -> None:
+    from test_maintain import Lake
+
+    facts = {"method": "POST", "path": "/sql", "status": 200, "requests": 1, "seconds": 0.1}
+    with closing(Lake(tmp_path, audit_days=30)) as lake:
+        with lake.ledger.begin() as connection:
+            ages = [{**facts, "at": NOW - timedelta(days=age)} for age in (60, 31, 29)]
+            connection.execute(schema.audit.insert(), ages)
+        assert [(one.what, one.rows) for one in lake.maintain(dry=True, now=NOW).removed] == [("audit", 2)]
+        assert lake.ledger.arrow("audit").num_rows == 3
+        totals = lake.maintain(now=NOW).totals()
+        assert (totals["audit_removed"], totals["rows_removed"]) == (2, 0)
+        assert lake.ledger.arrow("audit").column("at").to_pylist() == [NOW - timedelta(days=29)]
+        told = sql(lake.settings, "select what, rows, reason from ops.removals")
+        assert told == [("audit", 2, "ODH_AUDIT_DAYS=30")]
