@@ -11,6 +11,7 @@ import api.cli
 import catalog.alerts.cli
 import catalog.cli
 import catalog.quality.cli
+import dashboards.cli
 import ingestion.cli
 from catalog.errors import OdhError, UsageError
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for component in (ingestion.cli, catalog.cli, catalog.quality.cli, catalog.alerts.cli, api.cli):
+for component in (ingestion.cli, catalog.cli, catalog.quality.cli, catalog.alerts.cli, api.cli, dashboards.cli):
     component.register(app)
 
 

@@ -180,6 +180,9 @@ class Run(BaseModel):
     seconds: float | None
     error: str | None
     host: str
+    task_url: str | None = Field(None, description="the scheduler's task whose work it is")
+    try_number: int | None = Field(None, description="which try of that task, from 1")
+    will_retry: bool | None = Field(None, description="whether the scheduler tries again")
     release_id: int | None = Field(description="what it published")
 
 
@@ -266,6 +269,16 @@ class Quality(BaseModel):
     shifts: list[ShiftEntry] = Field(description="from the reports of snapshots kept beside this gateway's lake")
 
 
+class FeedDay(BaseModel):
+    """How the files of one extraction of a feed ended."""
+
+    extraction_date: date
+    feed: str
+    stored: int
+    unchanged: int
+    failed: int
+
+
 class RawDay(BaseModel):
     """What one extraction of a feed added to raw."""
 
@@ -292,9 +305,29 @@ class Removed(BaseModel):
 
 
 class Growth(BaseModel):
-    """How the lake grew since a day."""
+    """How the lake was fed and grew since a day."""
 
     since: date
+    extractions: list[FeedDay]
     raw: list[RawDay]
     bronze: list[BronzeDay]
     removed: list[Removed]
+
+
+class AlertEntry(BaseModel):
+    """One thing to look into."""
+
+    kind: str
+    severity: str = Field(description="error or warning")
+    subject: str = Field(description="the feed, domain, table or task it is about")
+    what: str
+    since: datetime
+    advice: str
+    runbook: str = Field(description="its heading in docs/operations.md")
+    link: str | None = Field(description="the page where it happened")
+
+
+class AlertList(BaseModel):
+    """What must be looked into now, worst kinds first."""
+
+    data: list[AlertEntry]

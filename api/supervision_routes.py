@@ -14,7 +14,11 @@ from api.dependencies import TablesDep
 from api.grammar import refuse_unknown
 from api.models import PageMeta
 from catalog import operations, supervision
+from catalog.alerts.alert import ADVICE, Alert
+from catalog.alerts.book import COMPUTED, Book
+from catalog.alerts.desk import find_alerts
 from catalog.clock import utc_now
+from catalog.ledger import Ledger
 from catalog.lineage import between_tables, read_edges
 from catalog.quality.report import read_shifts
 from catalog.scopes import Scope
@@ -73,6 +77,34 @@ def list_rejects(
     rows, total = supervision.list_rejects(tables.ledger, feed, table, stage, page, page_size)
     meta = PageMeta(page=page, page_size=page_size, total=total)
     return models.RejectPage.model_validate({"data": rows, "meta": meta})
+
+
+@router.get("/alerts", summary="What must be looked into", dependencies=[_only()])
+def list_alerts(tables: TablesDep) -> models.AlertList:
+    """List the alerts that hold now, as `odh alerts`, each with what to do."""
+    found = [*find_alerts(tables.settings, tables.ledger, utc_now()), *_noted(tables.ledger)]
+    return models.AlertList.model_validate(
+        {
+            "data": [
+                {
+                    "kind": one.kind,
+                    "severity": one.severity,
+                    "subject": one.subject,
+                    "what": one.what,
+                    "since": one.since,
+                    "advice": ADVICE[one.kind],
+                    "runbook": one.kind.anchor,
+                    "link": one.link,
+                }
+                for one in found
+            ]
+        }
+    )
+
+
+def _noted(ledger: Ledger) -> list[Alert]:
+    """Alerts that only who saw them could note: a scheduler's task that ended before the ledger could tell."""
+    return [one for one in Book(ledger).open_alerts() if one.kind not in COMPUTED]
 
 
 @router.get("/runs", summary="Runs", dependencies=[_only("days", "limit")])

@@ -79,7 +79,7 @@ def show_quality(ledger: Ledger, since: date) -> Json:
 
 
 def show_growth(ledger: Ledger, since: date) -> Json:
-    """How the lake grew since a day: files and bytes taken in, rows loaded, rows released, bytes removed."""
+    """How the lake was fed and grew since a day: extractions, files and bytes taken in, rows loaded, bytes removed."""
     e, o, m = schema.extractions.c, schema.loads.c, schema.removals.c
     stored = sa.select(
         e.extraction_date, e.feed, sa.func.count().label("files"), total_of(e.size_bytes).label("bytes")
@@ -87,12 +87,17 @@ def show_growth(ledger: Ledger, since: date) -> Json:
     loaded = sa.select(o.extraction_date, o.feed, total_of(o.rows_loaded).label("rows")).where(
         o.status == "loaded", o.extraction_date >= since
     )
+    counts = [total_of(sa.case((e.status == one, 1), else_=0)).label(one) for one in ("stored", "unchanged", "failed")]
+    looked = sa.select(e.extraction_date, e.feed, *counts).where(e.extraction_date >= since)
     removed = sa.select(m.what, sa.func.count().label("removals"), total_of(m.bytes).label("bytes")).where(
         m.removed_at >= midnight(since)
     )
     with ledger.begin() as connection:
         return {
             "since": since,
+            "extractions": rows_of(
+                connection, looked.group_by(e.extraction_date, e.feed).order_by(e.extraction_date, e.feed)
+            ),
             "raw": rows_of(connection, stored.group_by(e.extraction_date, e.feed).order_by(e.extraction_date, e.feed)),
             "bronze": rows_of(
                 connection, loaded.group_by(o.extraction_date, o.feed).order_by(o.extraction_date, o.feed)

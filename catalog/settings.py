@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     health_free_bytes: int = Field(256 * 1024**2, ge=0, description="free room on the lake's disk /health asks for")
 
-    api_key: SecretStr | None = Field(None, description="key odh sql --url sends to a gateway")
+    api_key: SecretStr | None = Field(None, description="key odh sql --url and odh dashboard send to a gateway")
     sql_timeout_seconds: float = Field(30.0, gt=0, description="longest a statement sent to POST /sql may take")
     sql_memory_bytes: int = Field(1024**3, ge=64 * 1024**2, description="memory a statement may use")
     sql_spill_bytes: int = Field(2 * 1024**3, ge=0, description="disk a statement may use for what memory cannot hold")

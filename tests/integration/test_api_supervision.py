@@ -117,6 +117,13 @@ def test_rejects_of_a_restricted_feed_are_not_served(client: httpx.Client) -> No
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:problem-type:odh:restricted")
 
 
+def test_alerts_tell_what_holds_now_and_what_to_do(client: httpx.Client) -> None:
+    alerts = {(one["kind"], one["subject"]): one for one in told(client, "/alerts")["data"]}
+    assert ("tests_warned", "road_safety") in alerts
+    assert any(kind == "breaking_drift" for kind, _ in alerts)
+    assert all(one["advice"] and one["runbook"] and one["since"] for one in alerts.values())
+
+
 def test_runs_tell_how_they_ended_and_what_they_published(client: httpx.Client) -> None:
     runs = told(client, "/runs", days=30)["data"]
     assert [run["extraction_date"] for run in runs] == [day.isoformat() for day in reversed(DAYS)]

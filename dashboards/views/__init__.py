@@ -1,0 +1,1 @@
+"""The pages: each asks the gateway, shapes the answers and draws; nothing is worked out here."""
