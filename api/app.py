@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from api import (
     history_routes,
     iceberg_routes,
+    ingest_routes,
     layer_routes,
     problems,
     raw_file_routes,
@@ -26,11 +27,13 @@ from api.comparisons import Comparisons
 from api.gate import Gate, Numbered
 from api.health import HealthChecks
 from api.metrics import Measured
+from api.push_gate import PushGate
 from api.remembered import Remembered
 from api.resources import Resources
 from api.safe_start import refuse_unsafe
 from api.sql_processes import SqlProcesses
 from api.tables import Tables
+from catalog.push.batch import PushRefused
 from catalog.registry import load_registry
 from catalog.settings import Settings
 from catalog.stats import Stats
@@ -56,11 +59,13 @@ def create_app(settings: Settings) -> FastAPI:
     """
     registry = load_registry(settings)
     refuse_unsafe(settings, registry)
+    gate = PushGate(settings, registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with Tables(settings, registry) as tables, AuditLog(tables.ledger) as audit, SqlProcesses(settings) as sql:
             app.state.tables, app.state.audit, app.state.sql_processes = tables, audit, sql
+            app.state.push = gate
             app.state.stats = Stats(settings, tables.ledger, tables.lakehouse)
             app.state.access = Access(settings, tables.ledger, audit.note_use)
             with (
@@ -68,7 +73,10 @@ def create_app(settings: Settings) -> FastAPI:
                 closing(Comparisons(tables)) as app.state.comparisons,
             ):
                 app.state.resources, app.state.profiles = Resources(tables), Remembered(PROFILES_REMEMBERED)
-                yield
+                try:
+                    yield
+                finally:
+                    await gate.close()
 
     app = FastAPI(
         title="OpenDataHub SQL",
@@ -79,9 +87,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # the addresses with a layer in them come last: they would take the others
     reading = (raw_file_routes, resource_routes, history_routes, layer_routes)
-    for part in (service_routes, supervision_routes, sql_routes, iceberg_routes, *reading):
+    app.include_router(ingest_routes.pushes)  # first: what is matched first is answered fastest
+    for part in (ingest_routes, service_routes, supervision_routes, sql_routes, iceberg_routes, *reading):
         app.include_router(part.router)
+    ingest_routes.describe(app, gate)
     problems.install(app)
+    app.add_exception_handler(PushRefused, ingest_routes.on_refused)
     # the last added is the first to see a request
     app.add_middleware(Gate, rate=settings.api_pace, burst=settings.api_burst)
     app.add_middleware(Audited)

@@ -305,3 +305,43 @@ class Stats(_Open):
     databases: dict[str, Any]
     disk: dict[str, Any]
     release: dict[str, Any] | None
+
+
+class PushFault(BaseModel):
+    """What is wrong with one field of one record."""
+
+    index: int = Field(description="place of the record in the batch, from 0")
+    field: str | None = Field(description="null where the whole record is no such thing")
+    reason: str
+
+
+class PushAccepted(BaseModel):
+    """A batch that is durable."""
+
+    receipt: str = Field(description="name under which GET /ingest/{receipt} tells what became of it")
+    feed: str
+    status: Literal["accepted", "rejected"] = Field(description="rejected when no record keeps the feed's contract")
+    accepted: int = Field(description="records on their way")
+    rejected: int = Field(description="records that do not keep the contract; they are kept in ops.rejects")
+    errors: list[PushFault] = Field(description="what is wrong with those, the first hundred")
+
+
+class PushReceipt(BaseModel):
+    """What became of a batch."""
+
+    receipt: str
+    feed: str | None = None
+    status: Literal["accepted", "bronze", "curated", "rejected", "duplicate", "failed"]
+    reason: str | None = Field(None, description="why it failed, or why it is not released yet")
+    waits_for: str | None = Field(None, description="why POST /ingest answered before the release")
+    records: int | None = Field(None, description="records that keep the contract")
+    rejected: int | None = None
+    errors: list[PushFault] = Field(default_factory=list)
+    received_at: datetime | None = None
+    bronze_at: datetime | None = None
+    curated_at: datetime | None = None
+    release_id: int | None = Field(None, description="the first release that has it")
+    duplicate_of: str | None = Field(None, description="receipt of the batch that came first under the same key")
+    resource_id: str | None = Field(None, description="its file in raw, and `_resource_id` of its rows")
+    extraction_date: date | None = None
+    first_line: int | None = Field(None, description="`_source_line` of its first row")

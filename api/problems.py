@@ -102,36 +102,36 @@ class AnswerFailures:
         except Exception as error:
             if has_begun or scope["type"] != "http":  # half an answer is out: only a cut connection tells
                 raise
-            answer = await _on_failure(Request(scope), error)
-            await answer(scope, receive, send)
+            told = await _on_failure(Request(scope), error)
+            await told(scope, receive, send)
 
 
 async def too_fast(request: Request, headers: list[tuple[bytes, bytes]]) -> JSONResponse:
     """Who asks faster than the limit."""
     wait = dict(headers).get(b"retry-after", b"1").decode()
     detail = f"Too many requests: wait {wait} s, and ask for at most what RateLimit-Limit says at once."
-    return _answer(request, HTTPStatus.TOO_MANY_REQUESTS, "too-fast", "Too many requests", detail)
+    return answer(request, HTTPStatus.TOO_MANY_REQUESTS, "too-fast", "Too many requests", detail)
 
 
 async def refusal(request: Request, error: Exception) -> JSONResponse:
     """What one of our own errors is answered with."""
     if isinstance(error, UnknownName):
         status = HTTPStatus.BAD_REQUEST if error.kind in IN_QUERY else HTTPStatus.NOT_FOUND
-        return _answer(request, status, "unknown-name", f"Unknown {error.kind}", str(error), nearest=error.nearest)
+        return answer(request, status, "unknown-name", f"Unknown {error.kind}", str(error), nearest=error.nearest)
     if isinstance(error, StatementRefused):
         return _statement_refused(request, error)
     if isinstance(error, UsageError):
-        return _answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", str(error))
+        return answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", str(error))
     if isinstance(error, Restricted):
-        return _answer(request, HTTPStatus.FORBIDDEN, "restricted", "Not served", str(error))
+        return answer(request, HTTPStatus.FORBIDDEN, "restricted", "Not served", str(error))
     if isinstance(error, KeyNeeded):
         headers = {"WWW-Authenticate": challenge(error)}
-        return _answer(request, HTTPStatus.UNAUTHORIZED, "key-needed", "Key needed", str(error), headers)
+        return answer(request, HTTPStatus.UNAUTHORIZED, "key-needed", "Key needed", str(error), headers)
     if isinstance(error, AccessDenied):
         headers = {"WWW-Authenticate": challenge(error)}
-        return _answer(request, HTTPStatus.FORBIDDEN, "scope-missing", "Scope missing", str(error), headers)
+        return answer(request, HTTPStatus.FORBIDDEN, "scope-missing", "Scope missing", str(error), headers)
     if isinstance(error, TransientError):
-        return _answer(
+        return answer(
             request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Try again", str(error), {"Retry-After": "5"}
         )
     return await _on_failure(request, error)
@@ -143,7 +143,7 @@ def _statement_refused(request: Request, error: StatementRefused) -> JSONRespons
     status = statuses.get(error.kind, HTTPStatus.BAD_REQUEST)
     place = (error.line, error.column)
     title = STATEMENT_TITLES[error.kind]
-    return _answer(request, status, f"sql-{error.kind}", title, str(error), nearest=error.nearest, place=place)
+    return answer(request, status, f"sql-{error.kind}", title, str(error), nearest=error.nearest, place=place)
 
 
 async def _on_bad_parameter(request: Request, error: Exception) -> JSONResponse:
@@ -153,7 +153,7 @@ async def _on_bad_parameter(request: Request, error: Exception) -> JSONResponse:
         return await http_error(request, HTTPException(HTTPStatus.NOT_FOUND))
     name = ".".join(str(part) for part in first["loc"][1:])
     detail = f"{name}={first.get('input')!r}: {first['msg']}."
-    return _answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", detail)
+    return answer(request, HTTPStatus.BAD_REQUEST, "bad-query", "Malformed query", detail)
 
 
 async def http_error(request: Request, error: Exception) -> JSONResponse:
@@ -162,20 +162,20 @@ async def http_error(request: Request, error: Exception) -> JSONResponse:
     headers = error.headers if isinstance(error, HTTPException) else None
     if status is HTTPStatus.NOT_FOUND:
         unknown = UnknownName("page", request.url.path, _pages(request.app))
-        return _answer(request, status, "unknown-page", "Unknown page", str(unknown), nearest=unknown.nearest)
+        return answer(request, status, "unknown-page", "Unknown page", str(unknown), nearest=unknown.nearest)
     allowed = (headers or {}).get("Allow", "GET")
     detail = f"{request.method} is not served at this address; use {allowed}."
     if status is not HTTPStatus.METHOD_NOT_ALLOWED:
         told = str(getattr(error, "detail", ""))
         detail = told if told and told != status.phrase else f"{status.phrase}: {status.description}."
-    return _answer(request, status, None, status.phrase, detail, headers)
+    return answer(request, status, None, status.phrase, detail, headers)
 
 
 async def _on_unreadable(request: Request, error: Exception) -> JSONResponse:
     """The store does not give a table's files."""
     log.error("storage_unreadable", path=request.url.path, reason=str(error))
     detail = "The files of this table cannot be read at present; GET /health says which service is at fault."
-    return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Storage unavailable", detail)
+    return answer(request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Storage unavailable", detail)
 
 
 async def _on_client_left(request: Request, error: Exception) -> Response:
@@ -186,10 +186,10 @@ async def _on_failure(request: Request, error: Exception) -> JSONResponse:
     """A fault of ours: its trace goes to the log, and the client is told nothing of the inside."""
     log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
     detail = "The gateway failed on this request. Try again; if it lasts, report the address and the time."
-    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, None, "Internal error", detail)
+    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, None, "Internal error", detail)
 
 
-def _answer(
+def answer(
     request: Request,
     status: HTTPStatus,
     kind: str | None,
@@ -198,7 +198,9 @@ def _answer(
     headers: Mapping[str, str] | None = None,
     nearest: str | None = None,
     place: tuple[int | None, int | None] = (None, None),
+    more: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
+    """A refusal as a response; ``more`` are members of this kind of problem alone."""
     problem = Problem(
         type=f"urn:problem-type:odh:{kind}" if kind else "about:blank",
         title=title,
@@ -209,7 +211,7 @@ def _answer(
         line=place[0],
         column=place[1],
     )
-    return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
+    return JSONResponse({**problem.model_dump(exclude_none=True), **(more or {})}, status, headers, MEDIA_TYPE)
 
 
 def _pages(app: FastAPI) -> list[str]:

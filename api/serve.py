@@ -79,7 +79,9 @@ def children(settings: Settings, listener: int) -> list[list[Child]]:
         Child(f"worker {number}", [sys.executable, "-m", "api.worker", str(listener)], (listener,))
         for number in range(1, settings.api_workers + 1)
     ]
-    return [workers]
+    drain = Child("drain", [sys.executable, "-m", "odh", "drain", "--watch", "--until-eof"])
+    takes_pushes = any(feed.is_pushed for feed in load_registry(settings))
+    return [[drain], workers] if settings.push_flusher and takes_pushes else [workers]
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from catalog.errors import BuildFailed, InvalidContract
 from catalog.feed import Feed
 from catalog.generated import GeneratedSilver
 from catalog.iceberg import LAYERS, Lakehouse
-from catalog.inputs import feed_marks, hash_project, pin_inputs, show_bronze
+from catalog.inputs import feed_marks, hash_models, hash_project, pin_inputs, show_bronze
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
 from catalog.names import quote_identifier, relation_of
@@ -74,16 +74,21 @@ class Builder:
     """One build of some domains over the present bronze tables."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, ledger: Ledger, lakehouse: Lakehouse, run_id: str
+        self,
+        settings: Settings,
+        registry: Registry,
+        ledger: Ledger,
+        lakehouse: Lakehouse,
+        run_id: str,
+        *,
+        dbt: Dbt | None = None,
     ) -> None:
         self.settings, self.registry, self.ledger, self.lakehouse = settings, registry, ledger, lakehouse
-        self.run_id = run_id
+        self.run_id, self.dbt = run_id, dbt or Dbt(settings)
         self.silver = GeneratedSilver(settings, ledger, lakehouse)
         self.evidence = Evidence(settings, registry, ledger, run_id)
         self.rejected: dict[str, int] = {}  # values that do not fit, by domain
-        self.workspace = settings.lake.resolve() / "build" / run_id
-        # dbt parses everything again when its database's path changes, so the path is a link that stays the same
-        self.database = self.workspace.parent / "current" / "private.duckdb"
+        self.workspace, self.database = settings.lake.resolve() / "build" / run_id, self.dbt.database
 
     def build(self, feeds: Iterable[Feed], extraction_date: date, on_progress: OnProgress) -> BuildResult:
         """Build, test and release the domains of some feeds; one build at a time on a lake.
@@ -205,7 +210,7 @@ class Builder:
         What a failed domain built makes way for its released tables, so that the domains after it can go on.
         """
         runs: dict[str, DbtRun] = {}
-        with Dbt(self.settings, self.database, self.workspace) as dbt:
+        with self.dbt.open(self.workspace, f"{self.project} {hash_models(self.settings)}") as dbt:
             for level in self._levels(domains):
                 name = level[0] if len(level) == 1 else f"{len(level)} domains"
                 feeds = [feed for domain in level for feed in self.registry.domains()[domain]]

@@ -21,6 +21,7 @@ from pydantic import (
 from catalog.errors import UnknownName
 from catalog.names import bronze_table
 from catalog.policies import Policy
+from catalog.push.fields import RECORDS, REJECTED, Push
 from catalog.schedules import is_schedule
 
 
@@ -93,16 +94,19 @@ class Search(_Strict):
 
 
 class Source(_Strict):
-    """What to follow on the portal: one dataset, or every dataset a search finds."""
+    """Where the rows are from: one dataset of the portal, every dataset a search finds, or records pushed to us."""
 
     dataset: str | None = Field(None, description="dataset id (stable) or slug")
     search: Search | None = None
+    push: Push | None = Field(None, description="the records that POST /ingest takes for this feed")
     leave_to: list[Name] = Field(default_factory=list, description="feeds whose tables' resources are left to them")
 
     @model_validator(mode="after")
     def _one_of(self) -> Source:
-        if (self.dataset is None) == (self.search is None):
-            raise ValueError("give exactly one of 'dataset' and 'search'")
+        if sum(kind is not None for kind in (self.dataset, self.search, self.push)) != 1:
+            raise ValueError("give exactly one of 'dataset', 'search' and 'push'")
+        if self.push and self.leave_to:
+            raise ValueError("'leave_to' is for datasets of the portal; a push feed has nothing to leave")
         return self
 
 
@@ -215,10 +219,30 @@ class Feed(_Strict):
             raise ValueError("two tables have the same name")
         return self
 
+    @model_validator(mode="after")
+    def _one_table_for_what_is_pushed(self) -> Feed:
+        if self.source.push is None:
+            return self
+        if len(self.declared) != 1:
+            raise ValueError("a push feed declares one table")
+        table, fields = self.declared[0], [field.name for field in self.source.push.fields]
+        if not self.takes(RECORDS, f"{RECORDS}.ndjson") or self.takes(REJECTED, f"{REJECTED}.ndjson"):
+            raise ValueError(f"table {table.name!r}: a push feed's 'resources' is ^{RECORDS}$")
+        if table.mode is Mode.OVERWRITE:
+            raise ValueError(f"table {table.name!r}: each push adds to the ones before; 'mode' is append or upsert")
+        if table.columns != fields:
+            raise ValueError(f"table {table.name!r}: 'columns' are the fields of 'push', in order: {', '.join(fields)}")
+        return self
+
     @property
     def is_restricted(self) -> bool:
         """Whether the gateway keeps the feed's raw files and bronze tables to itself."""
         return any(table.masks for table in self.declared) if self.restricted is None else self.restricted
+
+    @property
+    def is_pushed(self) -> bool:
+        """Whether its records are pushed to the gateway rather than fetched from the portal."""
+        return self.source.push is not None
 
     @property
     def is_auto(self) -> bool:

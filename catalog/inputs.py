@@ -103,8 +103,14 @@ def hash_project(settings: Settings) -> str:
     digest = hashlib.sha256()
     for folder in (settings.dbt_project, CODE / "contracts"):
         _add_folder(digest, folder)
-    digest.update((CODE / "functions.sql").read_bytes())
+    for name in ("functions.sql", "enrichment.py"):
+        digest.update((CODE / name).read_bytes())
     return digest.hexdigest()
+
+
+def hash_models(settings: Settings) -> str:
+    """A hash of the models that were generated from a lake's contracts."""
+    return _hash_folder(settings.generated_models)
 
 
 def feed_marks(settings: Settings, inputs: Inputs, feed: Feed) -> list[str]:
@@ -120,7 +126,7 @@ def feed_marks(settings: Settings, inputs: Inputs, feed: Feed) -> list[str]:
 
 
 def _hash_folder(folder: Path) -> str:
-    """A hash of the contracts of a feed, as people may have edited them."""
+    """A hash of what a folder holds, contracts as people may have edited them or models made of these."""
     digest = hashlib.sha256()
     _add_folder(digest, folder)
     return digest.hexdigest()

@@ -26,7 +26,7 @@ from catalog.origin import Origin
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0008"
+HEAD = "0007"
 OPS_TABLES = (
     "runs",
     "extractions",
@@ -40,6 +40,7 @@ OPS_TABLES = (
     "removals",
     "alerts",
     "audit",
+    "push_batches",
 )
 ROWS_AT_ONCE = 10_000
 Row = Mapping[str, Any]

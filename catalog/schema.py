@@ -91,7 +91,7 @@ extractions = sa.Table(
     sa.Column("dataset_id", Text),
     sa.Column("title", Text),
     sa.Column("table_name", Text),
-    sa.Column("status", Text, nullable=False),  # stored, unchanged, failed
+    sa.Column("status", Text, nullable=False),  # stored, unchanged, failed, gone, kept
     sa.Column("reason", Text),
     sa.Column("source_url", Text),
     sa.Column("raw_key", Text),
@@ -325,4 +325,40 @@ audit = sa.Table(
     sa.Column("rows", sa.BigInteger),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Index("audit_by_time", "at"),
+)
+
+push_flushes = sa.Table(  # parts of the push log that go into bronze together; written down before anything else is
+    "push_flushes",
+    metadata,
+    sa.Column("segment", Text, primary_key=True),
+    sa.Column("start_offset", sa.BigInteger, primary_key=True),
+    sa.Column("end_offset", sa.BigInteger, nullable=False),
+    sa.Column("flush_id", Text, nullable=False),  # the first of its parts
+    sa.Column("status", Text, nullable=False),  # planned, done
+    sa.Column("planned_at", UtcDateTime, nullable=False),
+    sa.Index("push_flushes_by_status", "status"),
+)
+
+push_batches = sa.Table(
+    "push_batches",
+    metadata,
+    sa.Column("receipt", Text, primary_key=True),
+    sa.Column("feed", Text, nullable=False),
+    sa.Column("status", Text, nullable=False),  # bronze, curated, rejected, duplicate, failed
+    sa.Column("reason", Text),  # why it failed, or what its release waits for
+    sa.Column("records", sa.BigInteger, nullable=False),  # that went into bronze
+    sa.Column("rejected", sa.BigInteger, nullable=False),
+    sa.Column("faults", Text),  # JSON: what is wrong with the rejected ones, the first hundred
+    sa.Column("received_at", UtcDateTime, nullable=False),
+    sa.Column("resource_id", Text),  # its file in raw, and so _resource_id of its rows
+    sa.Column("extraction_date", sa.Date, nullable=False),
+    sa.Column("first_line", sa.BigInteger),  # of that file, and so _source_line of its first row
+    sa.Column("key_hash", Text, nullable=False),
+    sa.Column("body_hash", Text, nullable=False),
+    sa.Column("duplicate_of", Text),  # the receipt of the batch that had the same idempotency key first
+    sa.Column("bronze_at", UtcDateTime),
+    sa.Column("curated_at", UtcDateTime),
+    sa.Column("release_id", sa.BigInteger),  # the first release that has it
+    sa.Index("push_batches_by_status", "status", "feed"),
+    sa.Index("push_batches_by_key", "key_hash"),
 )

@@ -129,6 +129,16 @@ class Settings(BaseSettings):
     sql_max_bytes: int = Field(100 * 1024**2, ge=1024, description="most bytes a statement's answer has")
     sql_concurrency: int = Field(2, ge=1, description="statements one process of the gateway runs at once")
     sql_queue: int = Field(16, ge=0, description="statements that may wait for their turn; others are answered 503")
+    push_dir: Path | None = Field(None, description="local folder of the log of pushed records; default <lake>/push")
+    push_flusher: bool = Field(True, description="let odh serve run odh drain --watch beside it")
+    push_max_body_bytes: int = Field(10 * 1024**2, gt=0, description="largest body of a push")
+    push_max_pending_bytes: int = Field(
+        1024**3, gt=0, description="pushed bytes that may wait in the log; beyond, a push is answered 503"
+    )
+    push_wait_seconds: float = Field(
+        60.0, gt=0, description="how long POST /ingest waits for the release; after that it answers 202"
+    )
+    push_receipt_days: int = Field(30, ge=1, description="days the receipts of released batches are kept")
 
     @field_validator("api_public")
     @classmethod
@@ -161,6 +171,11 @@ class Settings(BaseSettings):
         return _absolute(self.warehouse_url or str(self.lake / "warehouse"))
 
     @property
+    def push_log(self) -> Path:
+        """Local folder of the log of pushed records."""
+        return (self.push_dir or self.lake / "push").resolve()
+
+    @property
     def catalog_database(self) -> str:
         """SQLAlchemy URL of the Iceberg catalogue."""
         return _database("ODH_CATALOG_URL", self.catalog_url, self.lake / "catalog.db")
@@ -181,6 +196,7 @@ class Settings(BaseSettings):
         """These very settings as ``ODH_…`` variables, for a child process that runs in another folder."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         values |= {"lake": self.lake.resolve(), "dbt_project": self.dbt_project.resolve()}
+        values["push_dir"] = self.push_dir and self.push_log
         values["raw_url"] = self.raw_url and self.raw_root
         values["warehouse_url"] = self.warehouse_url and self.warehouse_root
         plain = {name: v.get_secret_value() if isinstance(v, SecretStr) else v for name, v in values.items()}

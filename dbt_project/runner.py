@@ -2,7 +2,7 @@
 
 Standard input brings one JSON list of dbt arguments a line. Standard output answers with JSON lines: ``{"done",
 "total"}`` as nodes end, ``{"error"}`` for each message of that level, and ``{"ended": true}`` when the command is over.
-It ends with its input, and so with the process that started it.
+The list ``["free"]`` closes the database. It ends with its input, and so with the process that started it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Any
 
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
 RESULTS = {"LogModelResult", "LogTestResult", "LogSeedResult"}
@@ -41,6 +42,10 @@ def main() -> None:
     manifest = None
     for line in sys.stdin:
         arguments = json.loads(line)
+        if arguments == ["free"]:
+            free_database()
+            answer(ended=True)
+            continue
         ended = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke(arguments)
         if arguments[0] == "parse" and (manifest := ended.result):
             root = arguments[arguments.index("--project-dir") + 1]
@@ -52,6 +57,14 @@ def main() -> None:
         if ended.exception:
             answer(error=str(ended.exception))
         answer(ended=True)
+
+
+def free_database() -> None:
+    """Close the DuckDB file, which dbt-duckdb else holds as long as the process lives."""
+    held = DuckDBConnectionManager._ENV
+    if held is not None:
+        held.close()
+        DuckDBConnectionManager._ENV = None
 
 
 def end_with(parent: int) -> None:

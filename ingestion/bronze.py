@@ -319,7 +319,7 @@ def _decode_all(look: Look, taken: _Taken, path: Path, folder: Path) -> None:
         if isinstance(found, RefusedMember):
             taken.refused.append(found)
         else:
-            taken.tables.append(found)
+            taken.tables.append(found.with_fields(declared[name].columns) if look.feed.is_pushed and name else found)
             taken.names += [name] if name else []
     if not taken.tables and not taken.refused:
         held = ", ".join(str(member) for member in names) or "nothing"

@@ -10,6 +10,7 @@ import typer
 from catalog.cli import Day, FeedNames, Json, build_as_json, build_release, logical_day, print_build
 from catalog.feeds_cli import feeds_app
 from ingestion.discover_cli import add_feed, discover
+from ingestion.drain_cli import drain
 from ingestion.erase_cli import erase
 from ingestion.sample.cli import sample_portal
 
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     feeds_app.command("add")(add_feed)
     app.command("sync")(sync)
     app.command("run")(run)
+    app.command("drain")(drain)
     app.command("erase")(erase)
     app.command("sample-portal")(sample_portal)
 

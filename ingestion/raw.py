@@ -9,6 +9,7 @@ one never change. Nothing here opens a file's contents.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import date, datetime
@@ -33,6 +34,7 @@ from ingestion.download import Download, Downloader, Validators
 from ingestion.portal import Dataset, Resource
 
 __all__ = ["Manifest", "RawErasure", "RawZone"]
+PUSHED = "push"  # stands for the dataset, the address and the evidence of what the gateway received
 _OF_THE_BYTES = {"key", "sha256", "size_bytes", "sha1", "contents_sha256"}
 _OF_THE_ANSWER = {"final_url", "etag", "last_modified", "unsteady_etag", "content_type"}
 
@@ -134,6 +136,47 @@ class RawZone:
         if download is None:  # only where an earlier copy's validators were sent
             return self._refer(facts, cast(Manifest, previous), downloader.now(), 304, "not_modified")
         return self._keep(facts, download, previous, announced)
+
+    def keep_pushed(
+        self, feed: str, extraction_date: date, resource_id: str, title: str, path: Path, **facts: Any
+    ) -> Manifest:
+        """Take in records that were pushed, written to a local file, which is gone after.
+
+        Doing it again changes nothing: what was committed under the id is returned.
+
+        Args:
+            facts: ``started_at`` and ``finished_at``, and whatever else is to be known of where they came from.
+        """
+        if committed := self.manifest(feed, extraction_date, resource_id):
+            path.unlink(missing_ok=True)
+            return committed
+        content = path.read_bytes()
+        key = f"{folder_of(feed, extraction_date)}/{plain_name(resource_id)}/{plain_name(path.name)}"
+        moments = {name: facts.pop(name) for name in ("started_at", "finished_at")}
+        manifest = Manifest(
+            feed=feed,
+            dataset_id=PUSHED,
+            extraction_date=extraction_date,
+            resource_id=resource_id,
+            title=title,
+            status="stored",
+            evidence=PUSHED,
+            key=key,
+            file_name=path.name,
+            source_url=f"{PUSHED}:{feed}",
+            final_url=f"{PUSHED}:{feed}",
+            sha256=hashlib.sha256(content).hexdigest(),
+            size_bytes=len(content),
+            checksum=None,
+            etag=None,
+            last_modified=None,
+            http_status=None,
+            content_type="application/x-ndjson",
+            portal=facts,
+            **moments,
+        )
+        self._store.put_file(path, key)
+        return self._commit(manifest)
 
     def _refer(
         self,

@@ -23,6 +23,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Prepare dbt's one connection; its cursors inherit what is set here."""
+        from catalog.enrichment import install_enrichment
         from catalog.hand_builds import open_by_hand  # here: dbt lists plugins where the catalog is not needed
         from catalog.session import prepare_connection
 
@@ -30,3 +31,4 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             open_by_hand(conn, PROJECT)
         else:
             prepare_connection(conn)
+        install_enrichment(conn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import polars as pl
 
@@ -15,6 +16,7 @@ from ingestion.decode.table import LINE, DecodedTable, RejectedRow, Source
 from ingestion.decode.text import Utf8Text
 
 MAX_BYTES = 256 << 20  # a document is held some twenty times over
+LINES = {".ndjson", ".jsonl"}  # of files whose one line is one record, though it is a document as well
 MAX_PARTS = 20_000_000  # objects and arrays: each costs some 200 bytes, however small
 Key = tuple[
     int, str
@@ -52,15 +54,17 @@ def decode_json(source: Source, text: Utf8Text) -> DecodedTable:
     content = text.path.read_bytes()[text.bom_bytes :]
     if (parts := content.count(b"{") + content.count(b"[")) > MAX_PARTS:
         raise Refused(f"This JSON holds {parts:,} objects and arrays; above {MAX_PARTS:,} it is not read yet.")
-    found = _find(content.decode())
+    found = _find(content.decode(), is_lines=Path(source.file_name).suffix.lower() in LINES)
     return _tabulate(source, text, found)
 
 
-def _find(content: str) -> _Found:
+def _find(content: str, *, is_lines: bool) -> _Found:
     try:
         document = parse(content)
     except NotJson as error:
         return _find_lines(content, error)
+    if is_lines and isinstance(document, dict) and document.get("type") not in ("FeatureCollection", "Feature"):
+        return _Found([(1, document)], _object, {"kind": "ndjson", "array": "one object per line"})
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
         found = _found(document.get("features"), _feature, "geojson", "features")
         return replace(found, system=_system(document))

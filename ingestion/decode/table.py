@@ -41,6 +41,16 @@ class DecodedTable:
     rejects: Sequence[RejectedRow]
     facts: Mapping[str, str]
 
+    def with_fields(self, names: Sequence[str]) -> DecodedTable:
+        """The same table with each of some columns, empty where the file has none of that name.
+
+        What is pushed comes in files of any size: a field that no record of one of them gives is as empty there as one
+        that another record gives.
+        """
+        missing = [name for name in names if name not in self.columns]
+        frame = self.frame.with_columns(pl.lit("").alias(name) for name in missing)
+        return replace(self, headers=[*self.headers, *missing], columns=[*self.columns, *missing], frame=frame)
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedMember:

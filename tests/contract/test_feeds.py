@@ -11,6 +11,7 @@ import yaml
 from documents import ROOT
 
 from catalog.feed import Bounds, Feed, FeedTable, Retention, Search, Source
+from catalog.push.fields import Push, PushField
 from catalog.registry import FEEDS_FOLDER, Registry, read_feed
 
 PROJECT = ROOT / "dbt_project"
@@ -22,6 +23,8 @@ PARTS = {
     "": Feed,
     "source.": Source,
     "source.search.": Search,
+    "source.push.": Push,
+    "source.push.fields.": PushField,
     "tables.": FeedTable,
     "retention.": Retention,
     "bounds.": Bounds,

@@ -54,7 +54,7 @@ def test_every_shipped_feed_is_valid(settings: Settings) -> None:
         ("keys: [id]", "keys: [idd]", 10, "keys \\['idd'\\] are not among its columns"),
         ("mode: overwrite\n    keys: [id]", "mode: upsert", 10, "mode 'upsert' needs 'keys'"),
         ("resources: csv", "resources: '('", 12, "not a regular expression"),
-        ("{{dataset: some-dataset}}", "{{}}", 8, "exactly one of 'dataset' and 'search'"),
+        ("{{dataset: some-dataset}}", "{{}}", 8, "exactly one of 'dataset', 'search' and 'push'"),
         ("{{dataset: some-dataset}}", "{{search: {{}}}}", 8, "at least one of 'query'"),
         ("name: rows", "name: Rows", 10, "tables.0.name"),
     ],

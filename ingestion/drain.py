@@ -1,0 +1,282 @@
+"""Drains the log of pushed records: log → raw file → bronze → silver and gold, each step one that can be done again.
+
+What is about to be drained is written into the ledger first, and stays the same until it is done: raw files are named
+after the place in the log, so that a second try after a crash finds its own files and adds nothing twice. One process
+drains at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from catalog.build import Builder, BuildResult
+from catalog.clock import utc_now
+from catalog.dbt import Dbt
+from catalog.iceberg import Lakehouse
+from catalog.ledger import Ledger
+from catalog.locks import exclusive
+from catalog.names import bronze_table
+from catalog.policies import WITHHELD
+from catalog.push import receipts
+from catalog.push.batch import Batch, decode_batch, told_faults
+from catalog.push.fields import RECORDS, REJECTED
+from catalog.push.log import Entry, entries, note_drained, remove_drained, segments
+from catalog.push.receipts import Flush, Part
+from catalog.registry import Registry
+from catalog.releases import current_release
+from catalog.settings import Settings
+from catalog.storage import raw_store
+from ingestion.bronze import BronzeLoader, Load
+from ingestion.raw import Manifest, RawZone
+
+log = structlog.get_logger()
+FLUSH_BYTES = 64 << 20  # of the log at once
+
+
+@dataclass
+class Drained:
+    """What one drain did."""
+
+    batches: int = 0
+    records: int = 0
+    rejected: int = 0
+    loads: list[tuple[Load, date]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Pile:
+    """The batches of one feed and day that go into one raw file."""
+
+    feed: str
+    day: date
+    batches: list[tuple[Entry, Batch]] = field(default_factory=list)
+
+    @property
+    def resource_id(self) -> str:
+        return self.batches[0][0].receipt
+
+    def write(self, path: Path) -> None:
+        with path.open("wb") as stream:
+            stream.writelines(batch.lines for _, batch in self.batches)
+
+    def write_rejected(self, path: Path) -> None:
+        with path.open("wb") as stream:
+            for _, batch in self.batches:
+                stream.writelines(one.raw.replace(b"\n", b" ") + b"\n" for one in batch.rejected)
+
+
+class Drain:
+    """Drains the log of one lake."""
+
+    def __init__(self, settings: Settings, registry: Registry, ledger: Ledger, lakehouse: Lakehouse) -> None:
+        self.settings, self.registry, self.ledger, self.lakehouse = settings, registry, ledger, lakehouse
+        self.folder = settings.push_log
+        self.raw = RawZone(raw_store(settings))
+
+    # Log to bronze
+
+    def load(self, run_id: str) -> Drained:
+        """Take all that waits into raw and bronze.
+
+        Raises:
+            LakeBusy: another process drains, or loads one of the feeds.
+        """
+        done = Drained()
+        with exclusive(self.settings, self.ledger, "push"):
+            for flush in receipts.planned_flushes(self.ledger):  # a crash left it, or an error
+                self._flush(flush, run_id, done)
+            while parts := receipts.next_parts(self.folder, self.ledger, FLUSH_BYTES):
+                self._flush(receipts.plan_flush(self.ledger, parts), run_id, done)
+            known = receipts.known_until(self.ledger)
+            for segment in segments(self.folder):
+                if segment in known:
+                    remove_drained(self.folder, segment, known[segment])
+        return done
+
+    def _flush(self, flush: Flush, run_id: str, done: Drained) -> None:
+        piles, repeated = self._sort(flush)
+        rows = [self._row(entry, batch, status="duplicate", duplicate_of=first) for entry, batch, first in repeated]
+        rejects: list[dict[str, Any]] = []
+        for (feed, day), pile in piles.items():
+            reason = self._load_pile(pile, run_id, done)
+            rows += self._rows(pile, reason)
+            rejects += self._rejects(pile)
+            done.errors += [f"{feed} of {day}: {reason}"] if reason else []
+        receipts.finish_flush(self.ledger, flush, rows, rejects)
+        for part in flush.parts:
+            note_drained(self.folder, part.segment, part.end)
+        done.batches += len(rows)
+        done.records += sum(row["records"] for row in rows)
+        done.rejected += len(rejects)
+        log.info("log_drained", flush_id=flush.flush_id, batches=len(rows), feeds=len(piles))
+
+    def _sort(self, flush: Flush) -> tuple[dict[tuple[str, date], _Pile], list[tuple[Entry, Batch, str]]]:
+        """The batches of a flush by feed and day; and those that repeat one with the same idempotency key."""
+        piles: dict[tuple[str, date], _Pile] = {}
+        repeated: list[tuple[Entry, Batch, str]] = []
+        keys: dict[tuple[str, str], str] = {}
+        for entry in (entry for part in flush.parts for entry in self._entries(part)):
+            batch = decode_batch(entry.payload)
+            if batch.key_hash:
+                key = (batch.key_hash, batch.body_hash)
+                known = receipts.first_of_key(self.ledger, *key, batch.received_at)
+                first = keys.setdefault(key, known or entry.receipt)
+                if first != entry.receipt:
+                    repeated.append((entry, batch, first))
+                    continue
+            place = (batch.feed, batch.received_at.date())
+            piles.setdefault(place, _Pile(*place)).batches.append((entry, batch))
+        return piles, repeated
+
+    def _entries(self, part: Part) -> Iterable[Entry]:
+        return entries(self.folder, part.segment, part.start, part.end)
+
+    def _load_pile(self, pile: _Pile, run_id: str, done: Drained) -> str | None:
+        """Take one pile into raw and bronze; why its records could not enter bronze, if so."""
+        with exclusive(self.settings, self.ledger, f"feed-{pile.feed}"):
+            manifest = self._keep(pile, run_id)
+            feed = self.registry.feeds.get(pile.feed)
+            if manifest is None:
+                return None
+            if feed is None or not feed.is_pushed:
+                return f"no push feed is named {pile.feed!r} any more; its records are in raw, {manifest.key}"
+            scratch = self.settings.scratch
+            loader = BronzeLoader(self.ledger, self.lakehouse, self.raw, scratch, run_id)
+            loads = loader.load(feed, [manifest])
+            done.loads += [(load, pile.day) for load in loads]
+        return next((load.reason for load in loads if load.status == "refused"), None)
+
+    def _keep(self, pile: _Pile, run_id: str) -> Manifest | None:
+        """Write the raw files of a pile: of the records that may enter bronze, and of those that may not."""
+        folder = self.settings.scratch / run_id / "push"
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = None
+        if any(batch.rejected for _, batch in pile.batches):
+            pile.write_rejected(folder / f"{REJECTED}.ndjson")
+            self._commit(pile, f"{pile.resource_id}-{REJECTED}", REJECTED, folder, run_id)
+        if any(batch.accepted for _, batch in pile.batches):
+            pile.write(folder / f"{RECORDS}.ndjson")
+            kept = self._commit(pile, pile.resource_id, RECORDS, folder, run_id)
+        shutil.rmtree(folder, ignore_errors=True)
+        return kept
+
+    def _commit(self, pile: _Pile, resource_id: str, title: str, folder: Path, run_id: str) -> Manifest:
+        moments = [batch.received_at for _, batch in pile.batches]
+        facts = {"started_at": min(moments), "finished_at": max(moments), "batches": len(pile.batches)}
+        path = folder / f"{title}.ndjson"
+        manifest = self.raw.keep_pushed(pile.feed, pile.day, resource_id, title, path, **facts)
+        feed = self.registry.feeds.get(pile.feed)
+        table = feed.table_of(manifest.title, manifest.file_name) if feed else None
+        self.ledger.record_extraction(
+            feed=pile.feed,
+            extraction_date=pile.day,
+            resource_id=resource_id,
+            run_id=run_id,
+            dataset_id=manifest.dataset_id,
+            title=title,
+            table_name=table.name if table else None,
+            status=manifest.status if table else "kept",  # rejected records are to be found, not to be loaded
+            source_url=manifest.source_url,
+            raw_key=manifest.key,
+            file_name=manifest.file_name,
+            sha256=manifest.sha256,
+            size_bytes=manifest.size_bytes,
+            evidence=manifest.evidence,
+            started_at=manifest.started_at,
+            finished_at=manifest.finished_at,
+        )
+        return manifest
+
+    def _rows(self, pile: _Pile, reason: str | None) -> list[dict[str, Any]]:
+        rows, line = [], 1
+        for entry, batch in pile.batches:
+            status = "failed" if reason and batch.accepted else "bronze" if batch.accepted else "rejected"
+            place = {"resource_id": pile.resource_id, "first_line": line} if batch.accepted else {}
+            rows.append(self._row(entry, batch, status=status, reason=reason if batch.accepted else None, **place))
+            line += batch.accepted
+        return rows
+
+    def _row(self, entry: Entry, batch: Batch, **told: Any) -> dict[str, Any]:
+        faults = json.dumps(told_faults(batch.rejected), ensure_ascii=False) if batch.rejected else None
+        is_repeated = told["status"] == "duplicate"
+        row: dict[str, Any] = {
+            "receipt": entry.receipt,
+            "feed": batch.feed,
+            "reason": None,
+            "records": 0 if is_repeated else batch.accepted,
+            "rejected": 0 if is_repeated else len(batch.rejected),
+            "faults": faults,
+            "received_at": batch.received_at,
+            "resource_id": None,
+            "extraction_date": batch.received_at.date(),
+            "first_line": None,
+            "key_hash": batch.key_hash,
+            "body_hash": batch.body_hash,
+            "duplicate_of": None,
+            "bronze_at": utc_now() if told["status"] == "bronze" else None,
+            "curated_at": None,
+            "release_id": None,
+        }
+        return row | told
+
+    def _rejects(self, pile: _Pile) -> list[dict[str, Any]]:
+        """Rejected records in the ledger's words, each with its line of the raw file that holds them."""
+        feed = self.registry.feeds.get(pile.feed)
+        table = feed.declared[0] if feed and feed.declared else None
+        rows: list[dict[str, Any]] = []
+        for one in (one for _, batch in pile.batches for one in batch.rejected):
+            raw_text = one.raw.decode("utf-8", "replace")
+            rows.append(
+                {
+                    "feed": pile.feed,
+                    "table_name": bronze_table(pile.feed, table.name) if table else pile.feed,
+                    "resource_id": f"{pile.resource_id}-{REJECTED}",
+                    "extraction_date": pile.day,
+                    "source_file": f"{REJECTED}.ndjson",
+                    "source_member": "",
+                    "source_line": len(rows) + 1,
+                    "stage": "contract",
+                    "column_name": one.faults[0].field if len(one.faults) == 1 else None,
+                    "raw_text": WITHHELD if table and table.masks else raw_text,
+                    "reason": "; ".join(f"{f.field}: {f.reason}" if f.field else f.reason for f in one.faults),
+                }
+            )
+        return rows
+
+    # Bronze to the release
+
+    def release(self, run_id: str, dbt: Dbt | None = None) -> BuildResult | None:
+        """Build and release the domains of the feeds whose batches are in bronze; None when there are none.
+
+        Raises:
+            LakeBusy: another build is on.
+        """
+        names = receipts.feeds_to_release(self.ledger)
+        feeds = [self.registry.feeds[name] for name in names if name in self.registry.feeds]
+        if not feeds:
+            return None
+        begun, present = utc_now(), current_release(self.ledger)
+        day = max(begun.date(), present.extraction_date) if present else begun.date()
+        builder = Builder(self.settings, self.registry, self.ledger, self.lakehouse, run_id, dbt=dbt)
+        result = builder.build(feeds, day, lambda *_: None)
+        newest = current_release(self.ledger)
+        for domain in result.domains:
+            mine = [feed.feed for feed in feeds if feed.domain == domain.domain]
+            if domain.status in ("built", "unchanged"):
+                receipts.mark_released(self.ledger, mine, newest.release_id if newest else None, begun)
+            else:
+                receipts.mark_waiting(self.ledger, mine, f"{domain.domain} is {domain.status}: {domain.reason}")
+        return result
+
+    def forget(self) -> None:
+        """Remove receipts older than the settings say."""
+        receipts.forget_receipts(self.ledger, utc_now() - timedelta(days=self.settings.push_receipt_days))
