@@ -212,6 +212,44 @@ def raw_request(client: httpx.Client, head: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
 
 
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"select 1"',
+        b"{}",
+        b"[" * DEEP + b"]" * DEEP,
+        b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+        b'{"sql": ' + b"[" * DEEP,
+        b'{"feed": "f", "data": ' + b"[" * DEEP + b"]" * DEEP + b"}",
+        b'{"sql": 1, "feed": 2, "data": 3}',
+        b'{"sql": NaN, "feed": Infinity, "data": [1e999]}',
+        b'{"sql": "select 1", "sql": "drop table x", "feed": "f", "data": [{"a": "\\ud800"}]}',
+        b"\xff\xfe{\x00}\x00",
+        b'{"sql": "\x00", "feed": "\x00", "data": []}',
+        b'{"feed": "../../etc/passwd", "data": [{}]}',
+        b" " * 40 * 1024**2,
+    ],
+    ids=lambda body: repr(body[:30]),
+)
+def test_bodies_that_cannot_be_are_refused(client: httpx.Client, body: bytes) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    taking = [path for path, verbs in paths.items() if "{" not in path and "post" in verbs]
+    assert taking
+    for path in taking:
+        for media_type in ("application/json", "text/plain", "application/x-www-form-urlencoded", "x"):
+            answer = client.post(path, content=body, headers={"Content-Type": media_type})
+            assert 400 <= answer.status_code < 500, f"{path} {media_type}: {answer.status_code} {answer.text[:300]}"
+            assert is_clear(answer.status_code, answer.headers["content-type"], answer.content)
+    assert client.get(TABLE).status_code == 200
+
+
 def test_a_slow_client_keeps_no_other_waiting(client: httpx.Client) -> None:
     place = (client.base_url.host, client.base_url.port or 80)
     slow = [socket.create_connection(place, 30) for _ in range(50)]
