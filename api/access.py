@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -28,7 +27,7 @@ from catalog.settings import Settings
 
 LOOKUP_SECONDS = 3.0  # how long a key once found is believed: a revoked one works for that long at most
 LOOKUPS_REMEMBERED = 4096
-USE_NOTED_EVERY = timedelta(hours=1)
+USE_NOTED_SECONDS = 3600.0
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="a key of `odh keys create`")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header", description="the same key")
@@ -85,47 +84,49 @@ class Access:
     ledger: Ledger
     on_use: Callable[[str], None] = lambda key_id: None
     clock: Callable[[], float] = time.monotonic
-    _found: OrderedDict[str, tuple[float, ApiKey | None]] = field(default_factory=OrderedDict)
+    _found: OrderedDict[str, tuple[float, ApiKey | None, Caller]] = field(default_factory=OrderedDict)
 
+    _use_due: dict[str, float] = field(default_factory=dict)  # when the use of a key is to be noted again
     anonymous: Caller = field(init=False)
 
     def __post_init__(self) -> None:
         self.anonymous = Caller(scopes=ON_A_LAPTOP if self.settings.is_open else read_scopes(self.settings.api_public))
 
-    async def identify(self, headers: Headers) -> Caller:
-        """The caller a request's headers name.
+    async def identify(self, given: str | None) -> Caller:
+        """The caller who sent a key, or none.
 
         Raises:
-            KeyNeeded: the key they hold is unknown, expired or revoked.
+            KeyNeeded: the key is unknown, expired or revoked.
             TransientError: the ledger does not answer.
         """
-        given = key_in(headers)
         if given is None:
             return self.anonymous
         key_id = key_id_of(given)
-        key = await self._lookup(key_id) if key_id else None
-        now = utc_now()
+        key, holder = await self._lookup(key_id) if key_id else (None, self.anonymous)
         if key is None or not key.is_hash_of(given):
             raise KeyNeeded("This key is unknown. Was it copied whole?", is_wrong=True)
-        if (status := key.status(now)) != "live":
+        if (status := key.status(utc_now())) != "live":
             raise KeyNeeded(f"Key {key.name} is {status}. Ask whoever runs the gateway for another.", is_wrong=True)
-        if key.last_used_at is None or now - key.last_used_at > USE_NOTED_EVERY:
+        if self.clock() >= self._use_due.get(key.key_id, 0.0):
+            self._use_due[key.key_id] = self.clock() + USE_NOTED_SECONDS
             self.on_use(key.key_id)
-        return Caller(key.key_id, key.name, key.scopes | self.anonymous.scopes)
+        return holder
 
-    async def _lookup(self, key_id: str) -> ApiKey | None:
-        until, key = self._found.get(key_id, (0.0, None))
+    async def _lookup(self, key_id: str) -> tuple[ApiKey | None, Caller]:
+        """A key, and the caller who holds it."""
+        until, key, holder = self._found.get(key_id, (0.0, None, self.anonymous))
         if until > self.clock():
-            return key
+            return key, holder
         try:
             key = await to_thread.run_sync(find_key, self.ledger, key_id)
         except sa.exc.DBAPIError as error:
             raise TransientError("Keys cannot be checked at present: the ledger does not answer.") from error
-        self._found[key_id] = (self.clock() + LOOKUP_SECONDS, key)
+        holder = Caller(key.key_id, key.name, key.scopes | self.anonymous.scopes) if key else self.anonymous
+        self._found[key_id] = (self.clock() + LOOKUP_SECONDS, key, holder)
         self._found.move_to_end(key_id)
         while len(self._found) > LOOKUPS_REMEMBERED:
             self._found.popitem(last=False)
-        return key
+        return key, holder
 
 
 def key_in(headers: Headers) -> str | None:

@@ -97,6 +97,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Gate, rate=settings.api_pace, burst=settings.api_burst)
     app.add_middleware(Audited)
     shield.install(app, settings)
-    app.add_middleware(Numbered)
+    app.add_middleware(Numbered, is_told=settings.log_level in ("debug", "info"))
     app.add_middleware(Measured)
     return app

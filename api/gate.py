@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-import uuid
+from secrets import token_hex
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,43 +19,52 @@ from catalog.errors import OdhError
 
 UNGUARDED = {"/health", "/health/live"}  # they tell of the ledger's state, so they cannot ask it about keys
 log = structlog.get_logger()
-REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
 
 
 class Numbered:
     """Gives each request a number, the caller's own where it sent one: it is in the answer and in every log line.
 
-    And it logs each request, at the level ``info``; a status of 0 is of a client who left before the answer.
+    Args:
+        is_told: whether each request is logged, at the level ``info``; a status of 0 is of a client who left before the
+            answer.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, *, is_told: bool) -> None:
+        self.app, self.is_told = app, is_told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its number."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        number = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        number = _number_of(scope)
+        header = (b"x-request-id", number.encode())
         scope["odh.request_id"] = number
         structlog.contextvars.bind_contextvars(request_id=number)
-
         status, began = 0, time.perf_counter()
 
         async def numbered(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                MutableHeaders(scope=message)["X-Request-ID"] = number
+                message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
         try:
             await self.app(scope, receive, numbered)
         finally:
-            seconds = round(time.perf_counter() - began, 6)
-            facts = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": seconds}
-            log.info("request", **facts, key_id=caller().key_id)
+            if self.is_told:
+                seconds = round(time.perf_counter() - began, 6)
+                facts = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": seconds}
+                log.info("request", **facts, key_id=caller().key_id)
+
+
+def _number_of(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return token_hex(16)
 
 
 class Gate:
@@ -69,31 +78,30 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in UNGUARDED:
             await self.app(scope, receive, send)
             return
-        request, place = Request(scope), place_of(scope.get("client"))
-        headers = Headers(scope=scope)
-        if key_in(headers) and self.buckets.is_empty(f"wrong {place}"):  # it may be trying keys: look none up
-            await self._stop(request, self.buckets.take(f"wrong {place}"), receive, send)
+        place, key = place_of(scope.get("client")), key_in(Headers(scope=scope))
+        if key and self.buckets.is_empty(f"wrong {place}"):  # it may be trying keys: look none up
+            await self._stop(scope, self.buckets.take(f"wrong {place}"), receive, send)
             return
         access: Access = scope["app"].state.access
         try:
-            found = await access.identify(headers)
+            found = await access.identify(key)
         except OdhError as error:
             self.buckets.take(f"wrong {place}")
-            await (await _refusal(request, error))(scope, receive, send)
+            await (await _refusal(Request(scope), error))(scope, receive, send)
             return
         enter(found)
         turn = self.buckets.take(f"key {found.key_id}" if found.key_id else place)
         if turn is None:
             await self.app(scope, receive, send)
         elif not turn.is_allowed:
-            await self._stop(request, turn, receive, send)
+            await self._stop(scope, turn, receive, send)
         else:
             await self.app(scope, receive, _with(turn.headers(), send))
 
-    async def _stop(self, request: Request, turn: Turn | None, receive: Receive, send: Send) -> None:
+    async def _stop(self, scope: Scope, turn: Turn | None, receive: Receive, send: Send) -> None:
         told = turn.headers() if turn else []
-        answer = await problems.too_fast(request, told)
-        await answer(request.scope, receive, _with(told, send))
+        answer = await problems.too_fast(Request(scope), told)
+        await answer(scope, receive, _with(told, send))
 
 
 def _with(headers: list[tuple[bytes, bytes]], send: Send) -> Send:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -59,8 +60,19 @@ class Measured:
             IN_PROGRESS.dec()
             method = scope["method"] if scope["method"] in METHODS else "other"
             route = getattr(scope.get("route"), "path", "unmatched")
-            REQUESTS.labels(method, route, str(status)).inc()
-            DURATION.labels(method, route).observe(time.perf_counter() - began)
+            _counter(method, route, status).inc()
+            _timer(method, route).observe(time.perf_counter() - began)
+
+
+# to find a metric by its labels takes a lock: once for each is enough
+@lru_cache(4096)
+def _counter(method: str, route: str, status: int) -> Counter:
+    return REQUESTS.labels(method, route, str(status))
+
+
+@lru_cache(1024)
+def _timer(method: str, route: str) -> Histogram:
+    return DURATION.labels(method, route)
 
 
 class LakeCollector(Collector):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import anyio
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -19,18 +19,18 @@ from catalog.settings import Settings, is_loopback_host
 
 DRAIN_SECONDS = 10.0  # how long a body that was refused may go on arriving, so that its sender sees the answer
 CDN = "https://cdn.jsdelivr.net"
-DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 # Swagger's page: its script and style come from a CDN, and a short script of the page starts them. No page of the
 # gateway shows what a caller sent.
 PAGE_POLICY = (
     f"default-src 'none'; script-src {CDN} 'unsafe-inline'; style-src {CDN} 'unsafe-inline'; connect-src 'self'; "
     "img-src 'self' data: https://fastapi.tiangolo.com; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+).encode()
+FIXED = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
 )
-FIXED = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
 EXPOSED = ("ETag", "Link", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-ID")
 
 
@@ -105,21 +105,21 @@ class SafeHeaders:
 
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in {**FIXED, **_of(headers, message["status"])}.items():
-                    headers.setdefault(name, value)
+                given = dict(message.get("headers", ()))
+                told = _told_of(given, message["status"])
+                message["headers"] = [*message.get("headers", ()), *(one for one in told if one[0] not in given)]
             await send(message)
 
         await self.app(scope, receive, add)
 
 
-def _of(headers: Headers, status: int) -> Mapping[str, str]:
-    is_page = headers.get("content-type", "").startswith("text/html")
-    told = {"Content-Security-Policy": PAGE_POLICY if is_page else DATA_POLICY}
+def _told_of(given: Mapping[bytes, bytes], status: int) -> list[tuple[bytes, bytes]]:
+    is_page = given.get(b"content-type", b"").startswith(b"text/html")
+    told = [*FIXED, (b"content-security-policy", PAGE_POLICY if is_page else DATA_POLICY)]
     if status >= 400:
-        told["Cache-Control"] = "no-store"
+        told.append((b"cache-control", b"no-store"))
     elif caller().key_id is not None:  # X-API-Key tells no cache that an answer is for one caller
-        told["Cache-Control"] = "private, no-cache"
+        told.append((b"cache-control", b"private, no-cache"))
     return told
 
 

@@ -172,8 +172,8 @@ def test_a_body_without_a_length_is_cut_where_it_passes_the_limit() -> None:
         assert (answer.status_code, answer.json()["type"]) == (413, "about:blank"), answer.text
 
 
-def test_the_log_tells_each_request_with_its_number(client: httpx.Client) -> None:
-    with capture_logs() as logged:
+def test_the_log_tells_each_request_with_its_number(lake: LakeWriter) -> None:
+    with serving(settings_of(lake, log_level="info")) as client, capture_logs() as logged:
         client.get(CURATED, headers={"X-Request-ID": "mine"})
     [told] = [one for one in logged if one["event"] == "request"]
     assert (told["method"], told["path"], told["status"]) == ("GET", CURATED, 200)
