@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 .PHONY: help
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(READY) ## Make .venv from the hashed locks (a second time it does nothing)
@@ -33,11 +33,15 @@ demo: setup ## The whole road on invented data, with no internet: portal, raw, b
 .PHONY: test
 test: setup ## Unit, contract and integration tests that need no service
 	@# in the order of the folders: the long modules have few tests, and xdist would leave them to the end
-	$(BIN)/pytest -m "not services" -n 2 --dist loadfile --no-loadscope-reorder -rs
+	$(BIN)/pytest -m "not services and not e2e_services" -n 2 --dist loadfile --no-loadscope-reorder -rs
 
 .PHONY: test-integration
 test-integration: setup ## The road on a real PostgreSQL and a real S3 server (installs Debian packages when root)
 	INSTALL_SERVICES=1 $(BIN)/pytest -m services
+
+.PHONY: test-e2e
+test-e2e: setup ## A real scheduler on a real PostgreSQL, REST, mail and webhook (installs Debian packages when root)
+	INSTALL_SERVICES=1 $(BIN)/pytest -m e2e_services -rs
 
 .PHONY: bench-ingest
 bench-ingest: setup .venv-bench/.ready ## CSV to parquet beside DuckDB, pandas and dlt: 10 minutes, 4 GB of disk (ARGS="--rows 100000")

@@ -5,12 +5,14 @@ A metadata file never changes, so what was read of one is remembered for as long
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import sqlalchemy as sa
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.io import load_file_io
 from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import Table
 
 from catalog.errors import TransientError
 from catalog.iceberg import Lakehouse
@@ -18,6 +20,23 @@ from catalog.iceberg import Lakehouse
 KEYS = {"rows": "total-records", "files": "total-data-files", "bytes": "total-files-size"}
 REMEMBERED = 8192
 Totals = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The form of a table at a snapshot."""
+
+    partitions: int  # that hold files; 1 for a table that has none
+    schema_version: int
+
+
+def shape_of(table: Table, snapshot_id: int | None = None) -> Shape:
+    """Count the partitions of a table and tell its schema, at a snapshot, by default its present one."""
+    head = table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
+    if head is None:
+        return Shape(0, table.metadata.current_schema_id)
+    version = table.metadata.current_schema_id if head.schema_id is None else head.schema_id
+    return Shape(table.inspect.partitions(head.snapshot_id).num_rows, version)
 
 
 class TableTotals:

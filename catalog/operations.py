@@ -5,6 +5,7 @@ Every answer is bounded, by days or by rows, and ready for JSON. Nothing here op
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -129,6 +130,17 @@ def tests_of(connection: sa.Connection, tables: Sequence[str]) -> list[Json]:
     q = schema.quality_results.c
     query = sa.select(schema.quality_results).where(is_newest(), q.table_name.in_(tables))
     return rows_of(connection, query.order_by(_worst_test(), q.table_name, q.test_name).limit(MOST_SHOWN))
+
+
+def newest_tests_by_table(ledger: Ledger) -> dict[str, Counter[str]]:
+    """By table, how the tests about it ended in the newest run that tested its domain."""
+    q = schema.quality_results.c
+    query = sa.select(q.table_name, q.status, sa.func.count().label("tests")).where(is_newest())
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    with ledger.begin() as connection:
+        for row in connection.execute(query.group_by(q.table_name, q.status)):
+            found[row.table_name or ""][row.status] = row.tests
+    return found
 
 
 def _worst_test() -> sa.ColumnElement[int]:

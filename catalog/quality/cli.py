@@ -8,11 +8,16 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from catalog.cli import Json
+
+if TYPE_CHECKING:
+    from catalog.lake_report import LakeReport
+
+LAKE = "lake"  # in place of a run: the whole lake
 
 
 def register(app: typer.Typer) -> None:
@@ -23,18 +28,29 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Run to tell of; default: the newest.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="Run to tell of; default: the newest; lake: every feed and table instead."),
+    ] = None,
     html: Annotated[bool, typer.Option("--html", help="Print where the report's page is.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line a table; of the lake only.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Copy the page here; with --json, the JSON.", dir_okay=False)
+        Path | None,
+        typer.Option("--output", help="Put the page here; with --json or --csv, that.", dir_okay=False),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show the validation report of a run: checks, offending rows, statistics of the tables that changed."""
+    """Show the validation report of a run: checks, rows it found, statistics; or, of the lake, each feed and table."""
+    from catalog.errors import UsageError
     from catalog.quality.report import find_report
     from catalog.settings import load_settings
     from catalog.terminal import print_json
 
+    if run == LAKE:
+        report_lake(html, csv, output, json)
+        return
+    if csv:
+        raise UsageError("--csv tells of the lake: odh report lake --csv. A run's report is JSON or a page.")
     path = find_report(load_settings(), run)
     page = path.with_suffix(".html")
     if output:
@@ -47,6 +63,53 @@ def report(
         print_json(told)
     elif not output:
         print_report(told, page)
+
+
+def report_lake(html: bool, csv: bool, output: Path | None, json: bool) -> None:
+    """Tell of every feed and table: on the terminal, or as a page, CSV or JSON."""
+    from contextlib import closing
+
+    from catalog import lake_report
+    from catalog.errors import UsageError
+    from catalog.iceberg import Lakehouse
+    from catalog.ledger import Ledger
+    from catalog.registry import load_registry
+    from catalog.settings import load_settings
+    from catalog.values import json_value
+
+    if html + csv + json > 1:
+        raise UsageError("Give one of --html, --csv and --json: a report has one form.")
+    settings = load_settings()
+    with closing(Ledger(settings)) as ledger, closing(Lakehouse(settings)) as lakehouse:
+        found = lake_report.make_report(settings, load_registry(settings), ledger, lakehouse)
+    if csv:
+        text = lake_report.as_csv(found)
+    elif json:
+        text = json_module.dumps(json_value(found.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
+    elif html or output:
+        text = lake_report.as_html(found)
+        output = output or settings.reports / f"{LAKE}.html"
+    else:
+        _print_lake(found)
+        return
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, "utf-8")
+    if html:
+        typer.echo(str(output))
+
+
+def _print_lake(found: LakeReport) -> None:
+    from catalog.lake_report import FEED_COLUMNS, TABLE_COLUMNS, feed_cells, table_cells
+    from catalog.terminal import console, print_table
+
+    print_table(FEED_COLUMNS, [feed_cells(feed) for feed in found.feeds], title="Feeds")
+    for layer in dict.fromkeys(table.layer for table in found.tables):
+        rows = [table_cells(table) for table in found.tables if table.layer == layer]
+        print_table(TABLE_COLUMNS, rows, title=f"Tables of {layer}")
+    console.print(f"release: {found.release_id if found.release_id is not None else 'none yet'}")
 
 
 def snapshot(

@@ -41,9 +41,9 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_code_names_make_targets_settings_and_files_that_exist(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text("utf-8"), re.M))
     for code in code_of(document.read_text("utf-8")):
-        assert set(re.findall(r"\bmake ([a-z][a-z-]*)", code)) <= targets, code
+        assert set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", code)) <= targets, code
         if "Unknown setting" not in code:  # the one block that shows a mistake
             assert set(re.findall(r"\bODH_[A-Z0-9_]+\b", code)) <= set(SETTINGS), code
     for code in re.findall(r"`([^`\n]+)`", document.read_text("utf-8")):

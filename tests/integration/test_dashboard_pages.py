@@ -118,6 +118,19 @@ def test_explore_draws_every_measure(monkeypatch: pytest.MonkeyPatch, gateway: s
     assert "La Réunion" in said(app)
 
 
+def test_a_statement_is_run_by_the_gateway_and_its_refusal_shown(monkeypatch: pytest.MonkeyPatch, gateway: str) -> None:
+    app = opened(monkeypatch, gateway, "explore")
+    box = app.text_area(key="statement_example.accidents")
+    box.set_value("select count(*) as accidents from gold.fct_accident")
+    app.button(key="run_sql").click().run()
+    assert '<td class="n">101</td>' in said(app)
+    box = app.text_area(key="statement_example.accidents")
+    box.set_value("drop table gold.fct_accident")
+    app.button(key="run_sql").click().run()
+    assert app.error[0].value == ENGLISH("sql.refused")
+    assert "drop" in said(app).lower()
+
+
 @pytest.mark.parametrize("page", [name for name in PAGES if name != "explore"])
 def test_an_empty_lake_says_what_fills_it(monkeypatch: pytest.MonkeyPatch, empty: str, page: str) -> None:
     app = opened(monkeypatch, empty, page)
