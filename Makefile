@@ -30,6 +30,10 @@ $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
 demo: setup ## The whole road on invented data, with no internet: portal, raw, bronze, tests, release, SQL
 	@$(BIN)/python -m ingestion.sample.demo
 
+.PHONY: airflow
+airflow: setup ## Airflow on this machine, http://127.0.0.1:8080: everything in .airflow, the lake where ODH_LAKE says
+	@airflow/laptop.sh
+
 .PHONY: test
 test: setup ## Unit, contract and integration tests that need no service
 	@# in the order of the folders: the long modules have few tests, and xdist would leave them to the end

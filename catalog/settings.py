@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     alert_late_hours: float = Field(
         12.0, ge=0, description="how long after its schedule struck a feed may be without data before it is late"
     )
+    alert_backlog_minutes: float = Field(
+        15.0, ge=0, description="how long a pushed batch may wait for its release before somebody is told"
+    )
     alert_docs_url: str = Field("docs/operations.md", description="page of runbooks that alerts link to")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, description="threads of DuckDB and dbt")
     memory_limit: str = Field(
@@ -117,9 +120,6 @@ class Settings(BaseSettings):
     api_max_body_bytes: int = Field(32 * 1024**2, ge=1024, description="longest body of a request")
     health_release_hours: float | None = Field(
         None, gt=0, description="age of the last release from which /health fails; default: any age is well"
-    )
-    health_ingest_seconds: float = Field(
-        300.0, gt=0, description="how long a pushed batch may wait to be drained until /health fails"
     )
     health_free_bytes: int = Field(256 * 1024**2, ge=0, description="free room on the lake's disk /health asks for")
 

@@ -14,39 +14,50 @@ import sqlalchemy as sa
 from catalog import schema
 from catalog.clock import utc_now
 from catalog.errors import PermanentError, TransientError
+from catalog.feed import Feed
+from catalog.iceberg import BRONZE
 from catalog.ledger import Ledger
+from catalog.loads import bronze_tables_of
 from catalog.origin import Origin
-from catalog.runs import recorded_run
+from catalog.push import receipts
+from catalog.push.backlog import waiting_bytes
+from catalog.push.flusher import is_flushing
+from catalog.releases import current_release
+from catalog.runs import Run, recorded_run
 from catalog.schedules import is_due
-from catalog.settings import load_settings
+from catalog.settings import Settings, load_settings
 from catalog.storage import raw_store
 from catalog.survey import survey_feeds
 from catalog.versions import feed_versions
+from ingestion.drain import Drain
 from ingestion.raw import RawZone
 from ingestion.sync import Syncer
 
 
 def due_feeds(moment: datetime) -> list[str]:
     """The enabled feeds whose schedule strikes in a minute."""
-    registry = survey_feeds(load_settings()).registry
-    return [feed.feed for feed in registry if feed.enabled and is_due(feed.schedule, moment)]
+    return [feed.feed for feed in _fetched(load_settings()) if is_due(feed.schedule, moment)]
 
 
 def feeds_in_raw(day: date) -> list[str]:
     """The enabled feeds that raw holds an extraction of on a day."""
     settings = load_settings()
     raw = RawZone(raw_store(settings))
-    enabled = [feed.feed for feed in survey_feeds(settings).registry if feed.enabled]
-    return [name for name in enabled if next(raw.manifests(name, day), None) is not None]
+    return [feed.feed for feed in _fetched(settings) if next(raw.manifests(feed.feed, day), None) is not None]
 
 
 def enabled_feeds() -> list[str]:
     """Every enabled feed."""
-    return [feed.feed for feed in survey_feeds(load_settings()).registry if feed.enabled]
+    return [feed.feed for feed in _fetched(load_settings())]
+
+
+def _fetched(settings: Settings) -> list[Feed]:
+    """The enabled feeds that are fetched; what is pushed is drained, whenever it comes."""
+    return [feed for feed in survey_feeds(settings).registry if feed.enabled and not feed.is_pushed]
 
 
 def sync_feed(feed: str, day: date, origin: Origin | None = None, *, from_raw: bool = False) -> dict[str, Any]:
-    """Extract and load one feed; ``has_changed`` says whether its silver would be another one now.
+    """Extract and load one feed; ``has_changed`` says whether its domain is to be built.
 
     Args:
         from_raw: load what raw holds of the day, and ask the portal nothing.
@@ -62,9 +73,8 @@ def sync_feed(feed: str, day: date, origin: Origin | None = None, *, from_raw: b
         if result.errors:
             run.errors += [f"{feed}: {error}" for error in result.errors]
             raise (TransientError if result.is_transient else PermanentError)("\n".join(run.errors))
-        # what an earlier try of the same task loaded before it died is news still
-        is_news = any(load.status in ("loaded", "already") for load in result.loads)
-        has_changed = is_news or feed_versions(run.ledger, feed) != before
+        is_loaded = any(load.status in ("loaded", "already") for load in result.loads)
+        has_changed = is_loaded or feed_versions(run.ledger, feed) != before or _is_unreleased(run, feed)
     return {
         "feed": feed,
         "has_changed": has_changed,
@@ -76,6 +86,14 @@ def sync_feed(feed: str, day: date, origin: Origin | None = None, *, from_raw: b
     }
 
 
+def _is_unreleased(run: Run, feed: str) -> bool:
+    """Whether bronze of a feed is not what the current release was made from: synced by hand, or a build failed."""
+    release = current_release(run.ledger)
+    released = {pin.name: pin.snapshot_id for pin in release.inputs} if release else {}
+    pins = (run.lakehouse.pin(BRONZE, name) for name in bronze_tables_of(run.ledger, feed))
+    return any(pin.snapshot_id != released.get(pin.name) for pin in pins if pin)
+
+
 def half_loaded_feeds(dag_id: str, dag_run_id: str) -> list[str]:
     """The feeds whose syncs in a scheduler's run failed and yet loaded something: their domains have news too."""
     r, c = schema.runs.c, schema.loads.c
@@ -83,6 +101,33 @@ def half_loaded_feeds(dag_id: str, dag_run_id: str) -> list[str]:
     query = sa.select(c.feed).where(c.run_id.in_(failed), c.status == "loaded").distinct().order_by(c.feed)
     with closing(Ledger(load_settings())) as ledger, ledger.begin() as connection:
         return list(connection.scalars(query))
+
+
+def drain_ingest(origin: Origin | None = None) -> dict[str, Any]:
+    """Take pushed records from their log into a release; nothing is recorded where nothing waits.
+
+    Raises:
+        LakeBusy: another process drains, builds, or loads one of the feeds.
+        PermanentError: a batch cannot be loaded, or its domain cannot be released; the others are.
+    """
+    settings = load_settings()
+    names = [feed.feed for feed in survey_feeds(settings).registry if feed.is_pushed]
+    if is_flushing(settings.push_log):
+        return {"batches": 0, "note": "odh drain --watch is at work"}
+    with closing(Ledger(settings)) as ledger:
+        is_idle = not (waiting_bytes(settings.push_log) or receipts.feeds_to_release(ledger))
+    if is_idle or not names:
+        return {"batches": 0}
+    with recorded_run("drain", names, utc_now().date(), is_tolerant=True, is_alone=True, origin=origin) as run:
+        drain = Drain(run.settings, run.registry, run.ledger, run.lakehouse)
+        done = drain.load(run.run_id)
+        built = drain.release(run.run_id)
+        failed = [one for one in (built.domains if built else ()) if one.status == "failed"]
+        run.errors += [*done.errors, *(f"domain {one.domain}: {one.reason}" for one in failed)]
+        if run.errors:
+            raise PermanentError("\n".join(run.errors))
+        left = receipts.unreleased_batches(run.ledger)
+    return {"batches": done.batches, "records": done.records, "rejected": done.rejected, "unreleased": left}
 
 
 def discover_datasets(

@@ -32,7 +32,7 @@ def news(events: Any) -> dict[date, set[str]]:
     **DAG_DEFAULTS,
 )
 def build_warehouse() -> None:
-    @task(retries=0, execution_timeout=timedelta(minutes=5))
+    @task(execution_timeout=timedelta(minutes=5))
     def list_builds(triggering_asset_events: Any = None) -> list[dict[str, str]]:
         from catalog import jobs
 

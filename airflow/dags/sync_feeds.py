@@ -37,7 +37,7 @@ def replays() -> bool:
     **{**DAG_DEFAULTS, "max_active_runs": 4},  # a backfill goes day by day while the present goes on
 )
 def sync_feeds() -> None:
-    @task(retries=0, execution_timeout=timedelta(minutes=5))
+    @task(execution_timeout=timedelta(minutes=5))
     def list_due_feeds() -> list[str]:
         from ingestion import jobs
 

@@ -10,7 +10,6 @@ from notifiers import PeopleNotifier
 
 from catalog.origin import Origin
 
-FIRST_DAY = datetime(2013, 12, 1, tzinfo=UTC)  # data.gouv.fr as it is today opened that month: no day is before it
 PORTAL_POOL, WAREHOUSE_POOL = "portal", "warehouse"  # made by pools.json
 PERMANENT = "catalog.errors.PermanentError"
 
@@ -25,7 +24,7 @@ TASK_DEFAULTS: dict[str, Any] = {
     "on_failure_callback": PeopleNotifier(is_failure=True),
 }
 DAG_DEFAULTS: dict[str, Any] = {
-    "start_date": FIRST_DAY,
+    # no start date: the first run is at the first time that comes, where one would have the last one that was missed
     "catchup": False,
     "max_active_runs": 1,
     "is_paused_upon_creation": False,

@@ -23,6 +23,7 @@ def alerts(
     from dataclasses import asdict
 
     from catalog.alerts.alert import ADVICE, TITLES
+    from catalog.alerts.book import COMPUTED, Book
     from catalog.alerts.desk import Told, find_alerts, tell_people
     from catalog.clock import utc_now
     from catalog.ledger import Ledger
@@ -36,7 +37,8 @@ def alerts(
         told = tell_people(settings, utc_now())
     else:
         with closing(Ledger(settings)) as ledger:
-            told = Told(find_alerts(settings, ledger, utc_now()))
+            noted = [one for one in Book(ledger).open_alerts() if one.kind not in COMPUTED]
+            told = Told([*find_alerts(settings, ledger, utc_now()), *noted])
     if json:
         rows = [{**asdict(one), "severity": one.severity, "advice": ADVICE[one.kind]} for one in told.alerts]
         print_json({"alerts": rows, "told": told.opened, "recovered": told.over, "not_told": told.failed})

@@ -39,8 +39,9 @@ class Told:
 
 def find_alerts(settings: Settings, ledger: Ledger, now: datetime) -> list[Alert]:
     """The alerts that hold now; nothing is written."""
-    signs = read_signs(ledger, survey_feeds(settings), now)
-    return alerts_of(signs, now, timedelta(hours=settings.alert_late_hours))
+    signs = read_signs(settings, ledger, survey_feeds(settings), now)
+    grace, patience = timedelta(hours=settings.alert_late_hours), timedelta(minutes=settings.alert_backlog_minutes)
+    return alerts_of(signs, now, grace, patience)
 
 
 def tell_of_dag(settings: Settings, now: datetime, dag_id: str, dag_run_id: str, failed: str | None, link: str) -> Told:

@@ -49,6 +49,14 @@ class GoneRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Pushed batches that are in no release yet."""
+
+    batches: int
+    since: datetime  # the oldest
+
+
+@dataclass(frozen=True, slots=True)
 class Signs:
     """What the ledger tells that may be worth an alert."""
 
@@ -59,13 +67,15 @@ class Signs:
     tests: Sequence[FoundTest] = ()
     changes: Sequence[ChangeRow] = ()  # of the last days
     gone: Sequence[GoneRow] = ()
+    waiting: Waiting | None = None
 
 
-def alerts_of(signs: Signs, now: datetime, grace: timedelta) -> list[Alert]:
+def alerts_of(signs: Signs, now: datetime, grace: timedelta, patience: timedelta) -> list[Alert]:
     """Every alert that holds, in the order of kinds and subjects.
 
     Args:
         grace: how long after its schedule struck a feed may be without an extraction.
+        patience: how long a pushed batch may wait for its release.
     """
     followed = {name: feed for name, feed in signs.feeds.items() if feed.enabled}
     found = [
@@ -74,6 +84,7 @@ def alerts_of(signs: Signs, now: datetime, grace: timedelta) -> list[Alert]:
         *_tests(signs.tests, {feed.domain for feed in signs.feeds.values()}),
         *_drift(one for one in signs.changes if one.feed in signs.feeds),
         *_dead_links(one for one in signs.gone if one.feed in followed),
+        *_backlog(signs.waiting, now - patience),
         *(Alert(Kind.FEED_FILE_WRONG, name, mistake, now) for name, mistake in signs.mistakes.items()),
     ]
     order = list(Kind)
@@ -83,7 +94,7 @@ def alerts_of(signs: Signs, now: datetime, grace: timedelta) -> list[Alert]:
 def _late(feeds: Mapping[str, Feed], newest: Mapping[str, date], before: datetime) -> Iterator[Alert]:
     """Feeds without an extraction of the day their schedule last struck; one that never began is not late."""
     for name, feed in feeds.items():
-        if name not in newest:
+        if name not in newest or feed.is_pushed:
             continue
         due = last_due(feed.schedule, before)
         if newest[name] < due.date():
@@ -119,6 +130,12 @@ def _dead_links(rows: Iterable[GoneRow]) -> Iterator[Alert]:
     for feed, found in by_feed.items():
         what = _listed("file", [row.title for row in found])
         yield Alert(Kind.DEAD_LINKS, feed, what, min(row.since for row in found))
+
+
+def _backlog(waiting: Waiting | None, before: datetime) -> Iterator[Alert]:
+    if waiting and waiting.since < before:
+        what = f"{waiting.batches:,} pushed batch{'' if waiting.batches == 1 else 'es'} wait for a release"
+        yield Alert(Kind.INGEST_BACKLOG, "ingest", what, waiting.since)
 
 
 def _listed(noun: str, names: Sequence[str]) -> str:

@@ -9,8 +9,10 @@ import sqlalchemy as sa
 
 from catalog import schema
 from catalog.alerts.failures import RunRow
-from catalog.alerts.rules import ChangeRow, FoundTest, GoneRow, Signs, midnight
+from catalog.alerts.rules import ChangeRow, FoundTest, GoneRow, Signs, Waiting, midnight
 from catalog.ledger import Ledger
+from catalog.push.backlog import Backlog, backlog
+from catalog.settings import Settings
 from catalog.survey import Survey
 
 MEMORY = timedelta(days=14)  # of runs: what failed before and was not done since is late, and told as that
@@ -18,8 +20,9 @@ NEWS = timedelta(days=7)  # of changes of shape, which happen and do not last
 WHOLE_DATASET = "(dataset)"
 
 
-def read_signs(ledger: Ledger, survey: Survey, now: datetime) -> Signs:
-    """What the ledger and the feed files tell now."""
+def read_signs(settings: Settings, ledger: Ledger, survey: Survey, now: datetime) -> Signs:
+    """What the ledger, the feed files and the log of pushed records tell now."""
+    waiting = backlog(settings.push_log)
     with ledger.begin() as connection:
         return Signs(
             survey.registry.feeds,
@@ -29,6 +32,7 @@ def read_signs(ledger: Ledger, survey: Survey, now: datetime) -> Signs:
             _tests(connection),
             _changes(connection, now - NEWS),
             _gone(connection),
+            _waiting(connection, waiting),
         )
 
 
@@ -47,6 +51,15 @@ def _runs(connection: sa.Connection, since: datetime) -> list[RunRow]:
         )
         for row in connection.execute(query)
     ]
+
+
+def _waiting(connection: sa.Connection, undrained: Backlog) -> Waiting | None:
+    """Batches in the log, and those in bronze whose domain was not released yet."""
+    c = schema.push_batches.c
+    query = sa.select(sa.func.count().label("batches"), sa.func.min(c.received_at).label("since"))
+    unreleased = connection.execute(query.where(c.status == "bronze")).one()
+    moments = [moment for moment in (undrained.oldest_at, unreleased.since) if moment]
+    return Waiting(undrained.batches + unreleased.batches, min(moments)) if moments else None
 
 
 def _newest(connection: sa.Connection) -> dict[str, date]:

@@ -271,9 +271,9 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def running_portal(folder: Path, as_of: date | None = None) -> Iterator[str]:
-    """Run the portal in a background thread on a free loopback port; yields its base URL."""
-    listener, listening = _listen("127.0.0.1", 0), threading.Event()
+def running_portal(folder: Path, as_of: date | None = None, port: int = 0) -> Iterator[str]:
+    """Run the portal in a background thread on a loopback port, a free one by default; yields its base URL."""
+    listener, listening = _listen("127.0.0.1", port), threading.Event()
     server = _Server(create_app(folder, as_of), listening.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="sample-portal", daemon=True)
     thread.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,10 @@ from conftest import lake_settings
 from lakes import odh, sql
 
 from catalog import jobs as catalog_jobs
+from catalog import schema
+from catalog.clock import utc_now
 from catalog.errors import InvalidFeed, PermanentError, TransientError
+from catalog.iceberg import BRONZE, Lakehouse
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
 from catalog.origin import Origin
@@ -50,8 +53,16 @@ def test_a_feed_is_synced_once_and_replayed_without_the_portal(lake: Settings, m
     assert (first["has_changed"], first["files"]) == (True, 1)
     rows = sql(lake, "select count(*) from bronze.jours_feries__dates")
     assert first["rows_loaded"] == rows[0][0] > 0
-    again = jobs.sync_feed(FEED, NEXT)
-    assert not again["has_changed"], "an equal file is no news"
+    assert jobs.sync_feed(FEED, NEXT)["has_changed"], "an equal file is news until it is released"
+    with closing(Ledger(lake)) as ledger, closing(Lakehouse(lake)) as lakehouse:
+        pin = lakehouse.pin(BRONZE, "jours_feries__dates")
+        assert pin
+        release = {"release_id": 1, "run_id": "x", "extraction_date": NEXT, "status": "published"}
+        inputs = {"table_name": pin.name, "metadata_location": pin.metadata_location, "snapshot_id": pin.snapshot_id}
+        with ledger.begin() as connection:
+            connection.execute(schema.releases.insert().values(**release, created_at=utc_now(), published_at=utc_now()))
+            connection.execute(schema.release_inputs.insert().values(release_id=1, **inputs))
+    assert not jobs.sync_feed(FEED, NEXT + timedelta(days=1))["has_changed"]
 
     away = lake_settings(lake.lake, http_retries=0)  # no portal answers there
     use(monkeypatch, away)

@@ -12,7 +12,7 @@ from catalog.alerts.alert import Alert, Kind
 from catalog.alerts.book import News
 from catalog.alerts.failures import RunRow
 from catalog.alerts.message import subject_line, text
-from catalog.alerts.rules import ChangeRow, FoundTest, GoneRow, Signs, alerts_of
+from catalog.alerts.rules import ChangeRow, FoundTest, GoneRow, Signs, Waiting, alerts_of
 
 NOW = datetime(2024, 6, 5, 13, 0, tzinfo=UTC)
 FEEDS = {"up": feed("up"), "down": feed("down", depends_on=["up"]), "off": feed("off", enabled=False)}
@@ -23,7 +23,7 @@ def hours_ago(hours: float) -> datetime:
 
 
 def found(**signs: Any) -> list[Alert]:
-    return alerts_of(Signs(**{"feeds": FEEDS, **signs}), NOW, timedelta(hours=12))
+    return alerts_of(Signs(**{"feeds": FEEDS, **signs}), NOW, timedelta(hours=12), timedelta(minutes=15))
 
 
 def run(command: str, feeds: str, status: str = "succeeded", error: str | None = None, **more: Any) -> RunRow:
@@ -50,7 +50,9 @@ def test_a_failed_feed_is_told_until_it_is_synced_by_whatever_command() -> None:
 def test_a_failed_domain_is_told_by_name_and_its_feed_is_not() -> None:
     broken = run("build", "up down", "failed", "domain down: fct_down: 3 rows")
     named = {"up": feed("up", domain="first"), "down": feed("down", domain="second", depends_on=["up"])}
-    told = alerts_of(Signs(named, runs=[run("run", "up down", "failed", "domain second: no")]), NOW, timedelta())
+    told = alerts_of(
+        Signs(named, runs=[run("run", "up down", "failed", "domain second: no")]), NOW, timedelta(), timedelta()
+    )
     assert [one.subject for one in told] == ["build of second"]
     assert failed(broken) == {"build of down": "fct_down: 3 rows"}
     assert failed(broken, run("sync", "down")).keys() == {"build of down"}
@@ -155,6 +157,14 @@ def test_dead_links_are_one_warning_a_feed() -> None:
     [alert] = found(gone=rows)
     assert (alert.kind, alert.subject, alert.severity) == (Kind.DEAD_LINKS, "up", "warning")
     assert (alert.what, alert.since) == ("2 files: 2021.csv, 2022.csv", hours_ago(48))
+
+
+@pytest.mark.parametrize(("hours", "is_told"), [(0.2, False), (0.3, True)])
+def test_pushed_batches_that_wait_too_long_are_told(hours: float, is_told: bool) -> None:
+    told = found(waiting=Waiting(1200, hours_ago(hours)))
+    assert [(one.kind, one.what) for one in told] == (
+        [(Kind.INGEST_BACKLOG, "1,200 pushed batches wait for a release")] if is_told else []
+    )
 
 
 def test_a_wrong_feed_file_is_an_alert() -> None:
