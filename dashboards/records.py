@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 Json = dict[str, Any]
@@ -176,3 +177,8 @@ def points(answer: Json) -> list[Json]:
 def years(measures: Iterable[Json], name: str) -> list[int]:
     """The years there are, newest first."""
     return sorted({row[name] for row in measures if row.get(name) is not None}, reverse=True)
+
+
+def hours_since(moment: str | None, now: datetime) -> float | None:
+    """Hours since a moment; None where there was none."""
+    return (now - datetime.fromisoformat(moment)) / timedelta(hours=1) if moment else None

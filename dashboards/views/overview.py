@@ -20,9 +20,10 @@ def draw(context: Context) -> None:
     health = context.get("/health")
     growth = context.get("/growth", days=30)
     alerts = context.get("/alerts")["data"]
+    waiting = context.get("/stats")["ingest"]
     st.caption(texts("overview.lead", url=context.url, time=f"{context.now:%H:%M:%S}"))
     _say_health(texts, health)
-    st.html(markup.tiles(_tiles(context, feeds, releases, alerts)))
+    st.html(markup.tiles([*_tiles(context, feeds, releases, alerts), _backlog(context, waiting)]))
     if not any(feed["extraction_date"] for feed in feeds):
         st.info(texts("overview.empty"), icon=":material/rocket_launch:")
         st.code("odh run", language="bash")
@@ -64,6 +65,13 @@ def _tiles(
         ),
         (texts("tile.rejects"), texts.number(rejected), texts("tile.rejects_note"), "warned" if rejected else "fine"),
     ]
+
+
+def _backlog(context: Context, waiting: Json) -> tuple[str, str, str, str]:
+    texts, hours = context.texts, records.hours_since(waiting["oldest_at"], context.now)
+    note = texts("tile.backlog_oldest", age=texts.age(waiting["oldest_at"], context.now)) if waiting["batches"] else ""
+    state = "failed" if (hours or 0) > 1 else "warned" if (hours or 0) > 0.25 else "fine"
+    return texts("tile.backlog"), texts.number(waiting["batches"]), note or texts("tile.backlog_none"), state
 
 
 def _say_health(texts: Texts, health: Json) -> None:

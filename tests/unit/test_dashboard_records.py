@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -115,6 +116,12 @@ def test_points_of_a_statement_keep_to_the_mainland() -> None:
 @pytest.mark.parametrize(("values", "middle"), [([], None), ([3.0], 3.0), ([9.0, 1.0], 5.0), ([1.0, 100.0, 2.0], 2.0)])
 def test_median(values: list[float], middle: float | None) -> None:
     assert records.median(values) == middle
+
+
+def test_hours_since_a_moment() -> None:
+    now = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    assert records.hours_since("2026-11-29T10:30:00+00:00", now) == 1.5
+    assert records.hours_since(None, now) is None
 
 
 def test_success_counts_runs_that_ended() -> None:
