@@ -10,9 +10,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,9 +19,9 @@ from urllib.parse import urlsplit
 import pytest
 from api_lake import serving
 from conftest import lake_settings
-from lakes import odh
+from lakes import environment, odh
 
-from catalog.settings import REPOSITORY
+from catalog.settings import REPOSITORY, Settings
 from dashboards.app import PAGES
 from dashboards.texts import Texts
 
@@ -44,19 +43,30 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory, sample_url: str) -> Iterator[str]:
+def lake(tmp_path_factory: pytest.TempPathFactory, sample_url: str) -> Settings:
     settings = lake_settings(tmp_path_factory.mktemp("browser") / "lake", portal_url=sample_url)
     odh(settings, "run", "accidents", "irve")
-    with serving(settings) as client:
+    return settings
+
+
+@pytest.fixture(scope="module")
+def gateway(lake: Settings) -> Iterator[str]:
+    with serving(lake) as client:
         yield str(client.base_url)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 @contextmanager
 def dashboard(gateway: str) -> Iterator[str]:
     """The dashboard as its command starts it; ready once it says where it is."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     words = [sys.executable, "-m", "odh", "dashboard", "--url", gateway, "--port", str(port)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -158,39 +168,15 @@ def test_a_statement_is_run(visit: Visit, address: str) -> None:
     visit.page.screenshot(path=PICTURES / "explore-sql.png")
 
 
-def test_the_dashboard_comes_back_with_its_gateway(visit: Visit, gateway: str) -> None:
-    with socket.socket() as taken:  # nobody answers there, until a gateway does
-        taken.bind(("127.0.0.1", 0))
-        away = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with dashboard(away) as address:
-            visit.page.goto(address)
-            visit.page.get_by_text(ENGLISH("away.title", url=away)).wait_for(timeout=SECONDS)
-            taken.listen()
-            with forwarding(taken, gateway):
-                visit.page.get_by_text(ENGLISH("overview.feeds"), exact=True).wait_for(timeout=SECONDS)
-
-
-@contextmanager
-def forwarding(listener: socket.socket, gateway: str) -> Iterator[None]:
-    """Hand what comes to one port on to the gateway's."""
-    target = (urlsplit(gateway).hostname, urlsplit(gateway).port)
-
-    def pump(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                here, _ = listener.accept()
-                there = socket.create_connection(target)
-                for pair in ((here, there), (there, here)):
-                    threading.Thread(target=pump, args=pair, daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield
-    finally:
-        listener.close()
+def test_the_dashboard_comes_back_with_its_gateway(visit: Visit, lake: Settings) -> None:
+    port = free_port()
+    away = f"http://127.0.0.1:{port}"
+    with dashboard(away) as address:
+        visit.page.goto(address)
+        visit.page.get_by_text("does not answer").wait_for(timeout=SECONDS)
+        words = [sys.executable, "-m", "odh", "serve", "--port", str(port)]
+        with subprocess.Popen(words, env=environment(lake), stdout=subprocess.DEVNULL) as gateway:
+            try:
+                visit.page.get_by_role("heading", name=ENGLISH("overview.feeds")).wait_for(timeout=SECONDS)
+            finally:
+                gateway.terminate()
