@@ -19,6 +19,7 @@ from api.tables import Tables
 from catalog.clock import utc_now
 from catalog.errors import OdhError, TransientError
 from catalog.iceberg import LAYERS
+from catalog.push.backlog import oldest_waiting
 from catalog.stats import disk_usage, last_release_at
 
 ANSWER_SECONDS = 5.0
@@ -105,6 +106,18 @@ def _check_release(tables: Tables) -> str:
     return f"{told}, published {hours:.1f} h ago"
 
 
+def _check_ingest(tables: Tables) -> str:
+    oldest, most_seconds = oldest_waiting(tables.settings.push_log), tables.settings.health_ingest_seconds
+    if oldest is None:
+        return "no pushed batch waits"
+    if (seconds := _hours_since(oldest) * 3600) > most_seconds:
+        raise TransientError(
+            f"The oldest pushed batch has waited for {seconds:.0f} s, and ODH_HEALTH_INGEST_SECONDS allows"
+            f" {most_seconds:g}: it is durable, and odh drain takes it on."
+        )
+    return f"the oldest pushed batch has waited for {seconds:.0f} s"
+
+
 def _check_disk(tables: Tables) -> str:
     usage = disk_usage(tables.settings)
     if usage.free < tables.settings.health_free_bytes:
@@ -124,5 +137,6 @@ CHECKS: dict[str, Check] = {
     "ledger": _check_ledger,
     "storage": _check_storage,
     "release": _check_release,
+    "ingest": _check_ingest,
     "disk": _check_disk,
 }

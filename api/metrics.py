@@ -86,6 +86,7 @@ class LakeCollector(Collector):
         found = self._stats.collect()
         yield from _tables(found["tables"])
         yield from _sizes(found)
+        yield from _backlog(found["ingest"])
         if released_at := last_release_at(self._ledger):
             age = (utc_now() - released_at).total_seconds()
             yield GaugeMetricFamily("odh_release_age_seconds", "Time since the last release was published.", age)
@@ -142,6 +143,13 @@ def _sizes(found: dict[str, Any]) -> Iterator[Metric]:
     yield from (objects, sizes, databases)
     yield GaugeMetricFamily("odh_disk_free_bytes", "Free room on the lake's disk.", found["disk"]["free_bytes"])
     yield GaugeMetricFamily("odh_disk_total_bytes", "Size of the lake's disk.", found["disk"]["total_bytes"])
+
+
+def _backlog(waiting: dict[str, Any]) -> Iterator[Metric]:
+    oldest = (utc_now() - waiting["oldest_at"]).total_seconds() if waiting["oldest_at"] else 0.0
+    yield GaugeMetricFamily("odh_ingest_pending_batches", "Pushed batches not yet in bronze.", waiting["batches"])
+    yield GaugeMetricFamily("odh_ingest_pending_bytes", "Bytes of pushed batches not yet in bronze.", waiting["bytes"])
+    yield GaugeMetricFamily("odh_ingest_oldest_pending_seconds", "Age of the oldest of them; 0 for none.", oldest)
 
 
 def _family(name: str, meaning: str, labels: list[str]) -> GaugeMetricFamily:

@@ -303,6 +303,7 @@ class Stats(_Open):
     )
     growth: dict[str, Any] = Field(description="what came each day, and each release, of the last 90 days")
     databases: dict[str, Any]
+    ingest: dict[str, Any] = Field(description="pushed batches that wait in their log, and since when")
     disk: dict[str, Any]
     release: dict[str, Any] | None
 

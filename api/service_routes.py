@@ -41,7 +41,7 @@ async def live() -> models.Alive:
 
 @router.get("/health", summary="State of each service", responses={503: {"model": models.Health}})
 def health(checks: ChecksDep, response: Response) -> models.Health:
-    """Ask the catalogue, the ledger, the storage, the release and the disk; 503 as soon as one fails."""
+    """Ask the catalogue, the ledger, the storage, the release, the push log and the disk; 503 as soon as one fails."""
     state = checks.state()
     if state.status == "failed":
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE

@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     health_release_hours: float | None = Field(
         None, gt=0, description="age of the last release from which /health fails; default: any age is well"
     )
+    health_ingest_seconds: float = Field(
+        300.0, gt=0, description="how long a pushed batch may wait to be drained until /health fails"
+    )
     health_free_bytes: int = Field(256 * 1024**2, ge=0, description="free room on the lake's disk /health asks for")
 
     api_key: SecretStr | None = Field(None, description="key odh sql --url and odh dashboard send to a gateway")

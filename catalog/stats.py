@@ -19,6 +19,7 @@ from catalog.iceberg import BRONZE, Lakehouse
 from catalog.iceberg_totals import TableTotals
 from catalog.ledger import Ledger
 from catalog.names import feed_of_table
+from catalog.push.backlog import backlog
 from catalog.settings import Settings
 from catalog.storage import Store, raw_store
 
@@ -71,6 +72,7 @@ class Stats:
             "feeds": self._feeds(),
             "growth": self._growth(utc_now().date()),
             "databases": self.databases(),
+            "ingest": self._waiting(),
             "disk": self.disk(),
             "release": release
             and {
@@ -118,6 +120,11 @@ class Stats:
         """Room on the disk of the lake's folder."""
         usage = disk_usage(self.settings)
         return {"total_bytes": usage.total, "free_bytes": usage.free}
+
+    def _waiting(self) -> Row:
+        """Pushed batches that are durable and not yet in bronze."""
+        waiting = backlog(self.settings.push_log)
+        return {"batches": waiting.batches, "bytes": waiting.bytes, "oldest_at": waiting.oldest_at}
 
     def _released(self, table: releases.ReleasedTable, release: Any, rejects: dict[str, int]) -> Row:
         pin = table.pin

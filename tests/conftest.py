@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,19 @@ from catalog.functions import install_functions
 from catalog.settings import PREFIX, Settings
 from ingestion.sample.generator import write_sample
 from ingestion.sample.portal import running_portal
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _dbt_is_imported_once() -> Iterator[None]:
+    """Let each dbt be a fork of one process that has imported it (``tests/forks``); an empty DBT_FORKS turns it off."""
+    folder = tempfile.mkdtemp()
+    with pytest.MonkeyPatch.context() as patched:
+        if "DBT_FORKS" not in os.environ:
+            patched.setenv("DBT_FORKS", str(Path(folder) / "dbt"))
+            patched.setenv("DBT_FORKS_OWNER", str(os.getpid()))
+            patched.setenv("PYTHONPATH", str(Path(__file__).parent / "forks"), prepend=os.pathsep)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **settings.as_environment()}
 
 
-def odh(settings: Settings, *arguments: str, check: bool = True, timeout: float = 240) -> Answer:
+def odh(settings: Settings, *arguments: str, check: bool = True, timeout: float = 600) -> Answer:
     """Run ``odh`` in a child process on a lake; ``check`` demands exit code 0."""
     command = [sys.executable, "-m", "odh", *arguments]
     done = subprocess.run(

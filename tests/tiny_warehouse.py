@@ -25,6 +25,7 @@ from ingestion.bronze import BronzeLoader
 from ingestion.raw import RawZone
 
 REAL = REPOSITORY / "dbt_project"
+PARSED: dict[str, Path] = {}  # by the text of a dbt_project.yml, the first project that had it
 PROJECT = """
 name: opendatahub
 version: "1.0.0"
@@ -101,6 +102,7 @@ class TinyWarehouse:
         """Build the domains of some feeds."""
         self.runs += 1
         run_id = f"build-{self.runs}"
+        share_parse(self.project)
         builder = Builder(self.settings, self.registry, self.ledger, self.lakehouse, run_id)
         return builder.build(self.registry.select(feeds), day, lambda *_: None)
 
@@ -138,6 +140,14 @@ def write_project(folder: Path) -> None:
         path = folder / "models" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text), "utf-8")
+
+
+def share_parse(project: Path) -> None:
+    """Let dbt begin with what it parsed of the first project of the same settings: it reads again what differs."""
+    settings = project / "dbt_project.yml"
+    first = PARSED.setdefault(settings.read_text("utf-8"), project) if settings.exists() else project
+    if first != project and (first / "target").exists() and not (project / "target").exists():
+        shutil.copytree(first / "target", project / "target")
 
 
 def generate_silver(folder: Path) -> None:

@@ -39,6 +39,12 @@ def backlog(folder: Path) -> Backlog:
     return Backlog(batches, waiting, oldest)
 
 
+def oldest_waiting(folder: Path) -> datetime | None:
+    """When the oldest batch that waits was received; reads the first entry of each segment."""
+    first = (next(iter(entries(folder, one, drained_until(folder, one))), None) for one in segments(folder))
+    return min((decode_batch(entry.payload).received_at for entry in first if entry), default=None)
+
+
 def waiting_bytes(folder: Path) -> int:
     """Bytes that wait, by the sizes of the files: cheap enough to ask while requests come."""
     total = 0

@@ -115,6 +115,7 @@ def test_health_says_that_the_storage_is_gone_and_when_it_is_back(client: httpx.
         "ledger": "ok",
         "storage": "failed",
         "release": "ok",
+        "ingest": "ok",
         "disk": "ok",
     }
     detail = client.get("/health").json()["services"]["storage"]["detail"]
@@ -145,6 +146,7 @@ def test_a_fault_of_the_ledger_shows_in_health_and_tells_nothing_of_the_inside(
             "ledger": "failed",
             "storage": "failed",
             "release": "failed",
+            "ingest": "ok",
             "disk": "ok",
         }
         answers = [problem_of(client.get(MART), 500), client.get("/health").json(), problem_of(client.get(MART), 500)]

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from api_lake import LakeWriter, serving
 from prometheus_client.parser import text_string_to_metric_families
+from push_lake import GOOD, PushLake
 
 from catalog.clock import utc_now
 from catalog.stats import ZONES_REMEMBERED_SECONDS, Stats
@@ -154,3 +155,20 @@ def test_stats_of_an_empty_lake_are_zeros(tmp_path: Path) -> None:
     assert (found["tables"], found["feeds"], found["growth"]) == ([], [], {"days": [], "releases": []})
     assert found["zones"]["raw"].items() >= {"objects": 0, "bytes": 0}.items()
     assert found["release"] is None
+
+
+def test_pushed_batches_that_wait_are_counted_and_make_health_fail_when_they_wait_too_long(tmp_path: Path) -> None:
+    lake = PushLake(tmp_path, health_ingest_seconds=1e-9)
+    with serving(lake.settings) as client:  # and nothing drains
+        assert client.get("/health").json()["services"]["ingest"] == {"status": "ok", "detail": "no pushed batch waits"}
+        assert value(scrape(client), "odh_ingest_oldest_pending_seconds") == 0
+        for _ in range(3):
+            assert client.post("/ingest_fast", json={"feed": "capteurs", "data": [GOOD]}).status_code == 202
+        found = client.get("/stats").json()["ingest"]
+        assert found["batches"] == 3
+        samples = scrape(client)
+        assert value(samples, "odh_ingest_pending_batches") == 3
+        assert value(samples, "odh_ingest_pending_bytes") == found["bytes"] > 0
+        assert value(samples, "odh_ingest_oldest_pending_seconds") > 0
+        ingest = client.get("/health").json()["services"]["ingest"]
+        assert (ingest["status"], "ODH_HEALTH_INGEST_SECONDS" in ingest["detail"]) == ("failed", True)

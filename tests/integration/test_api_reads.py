@@ -402,6 +402,7 @@ def test_health_names_each_service(client: httpx.Client) -> None:
         "ledger": "ok",
         "storage": "ok",
         "release": "ok",
+        "ingest": "ok",
         "disk": "ok",
     }
     assert answer.json()["services"]["release"]["detail"] == "release 2 of 2024-02-29"
