@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from api import models, problems
+from api import audit, models, problems
 from api.access import caller, require
 from api.dependencies import TablesDep
 from api.push_gate import Accepted, PushGate
@@ -86,7 +86,9 @@ async def _push(request: Request) -> Accepted:
     gate, given = _gate(request), request.scope["headers"]
     key = next((value.decode("latin-1") for name, value in given if name == b"idempotency-key"), None)
     atomic = _atomic(request) if request.scope["query_string"] else None
-    return await gate.push(await _body(request, gate.settings.push_max_body_bytes), atomic=atomic, key=key)
+    accepted = await gate.push(await _body(request, gate.settings.push_max_body_bytes), atomic=atomic, key=key)
+    audit.note(request, rows=accepted.records)
+    return accepted
 
 
 def _durable(accepted: Accepted) -> Response:

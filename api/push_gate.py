@@ -35,10 +35,11 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A batch that is durable: its receipt, and the JSON that says so."""
+    """A batch that is durable: its receipt, the JSON that says so, and the records this request brought."""
 
     receipt: str
     answer: bytes
+    records: int = 0
 
 
 class PushGate:
@@ -155,13 +156,12 @@ class PushGate:
 
 def _accepted(receipt: str, batch: Batch) -> Accepted:
     if not batch.rejected:
-        told = b'{"receipt":"%b","feed":"%b","status":"accepted","accepted":%d,"rejected":0,"errors":[]}'
-        return Accepted(receipt, told % (receipt.encode(), batch.feed.encode(), batch.accepted))
+        plain = b'{"receipt":"%b","feed":"%b","status":"accepted","accepted":%d,"rejected":0,"errors":[]}'
+        return Accepted(receipt, plain % (receipt.encode(), batch.feed.encode(), batch.accepted), batch.accepted)
     status = "accepted" if batch.accepted else "rejected"
     answer = {"receipt": receipt, "feed": batch.feed, "status": status, "accepted": batch.accepted}
-    return Accepted(
-        receipt, _encode({**answer, "rejected": len(batch.rejected), "errors": told_faults(batch.rejected)})
-    )
+    told = {**answer, "rejected": len(batch.rejected), "errors": told_faults(batch.rejected)}
+    return Accepted(receipt, _encode(told), batch.accepted)
 
 
 def _unwritable(error: OSError) -> PushRefused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from push_lake import GOOD, PushLake
 
 from catalog.clock import utc_now
+from catalog.ledger import Ledger
 from catalog.stats import ZONES_REMEMBERED_SECONDS, Stats
 
 DAY = utc_now().date()
@@ -172,3 +174,9 @@ def test_pushed_batches_that_wait_are_counted_and_make_health_fail_when_they_wai
         assert value(samples, "odh_ingest_oldest_pending_seconds") > 0
         ingest = client.get("/health").json()["services"]["ingest"]
         assert (ingest["status"], "ODH_HEALTH_INGEST_SECONDS" in ingest["detail"]) == ("failed", True)
+    with closing(Ledger(lake.settings)) as ledger:
+        audited = [
+            (row["path"], row["status"], row["requests"], row["rows"]) for row in ledger.arrow("audit").to_pylist()
+        ]
+    assert sum(row[2] for row in audited) == sum(row[3] for row in audited) == 3
+    assert {row[:2] for row in audited} == {("/ingest_fast", 202)}
