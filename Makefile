@@ -55,6 +55,10 @@ bench-ingest: setup .venv-bench/.ready ## CSV to parquet beside DuckDB, pandas a
 bench-warehouse: setup ## Write-back, released reads, 1,000 commits, an idle run: 4 minutes (ARGS="--rows 100000 --commits 50")
 	$(BIN)/python -m benchmarks.warehouse $(ARGS)
 
+.PHONY: bench-push
+bench-push: setup ## Pushed records: durable and released, beside a request that does nothing: 3 minutes
+	$(BIN)/python -m benchmarks.api_ingest $(ARGS)
+
 .venv-bench/.ready: requirements-bench.lock
 	$(PYTHON) -m venv --clear .venv-bench
 	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --require-hashes --no-deps -r requirements-bench.lock

@@ -1,4 +1,4 @@
-"""`make bench-api`, the push side: what a durable push costs beside a request that does nothing, and when it is seen.
+"""`make bench-push`: what a durable push costs beside a request that does nothing, and when it is seen.
 
 The gateway is a process of its own with its drain at work beside it, the client another one on raw sockets, on
 loopback. What is compared takes turns; medians count.

@@ -305,12 +305,11 @@ class Builder:
         """Make this build's folder and remove those of earlier ones; the lock is held, so none of them is running."""
         shelf = self.workspace.parent
         for folder in shelf.iterdir() if shelf.exists() else ():
-            if folder.is_dir() and not folder.is_symlink():
+            if folder.is_dir() and not folder.is_symlink() and folder != self.dbt.linked:
                 shutil.rmtree(folder, ignore_errors=True)
         self.workspace.mkdir(parents=True)
-        link = shelf / "current"
-        link.unlink(missing_ok=True)
-        link.symlink_to(self.workspace.name)
+        (shelf / "current").unlink(missing_ok=True)
+        (shelf / "current").symlink_to(self.workspace.name)
 
     def _upstream(self, domain: str) -> set[str]:
         """The domains whose tables a domain's models may read."""

@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -39,8 +40,9 @@ def main() -> None:
         elif event.info.level == "error":
             answer(error=event.info.msg)
 
-    manifest = None
+    manifest, home = None, Path.cwd()
     for line in sys.stdin:
+        os.chdir(home)  # dbt leaves us in the linked project, which the next build may make anew
         arguments = json.loads(line)
         if arguments == ["free"]:
             free_database()

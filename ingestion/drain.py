@@ -267,6 +267,7 @@ class Drain:
         begun, present = utc_now(), current_release(self.ledger)
         day = max(begun.date(), present.extraction_date) if present else begun.date()
         builder = Builder(self.settings, self.registry, self.ledger, self.lakehouse, run_id, dbt=dbt)
+        builder.evidence.is_quiet = True
         result = builder.build(feeds, day, lambda *_: None)
         newest = current_release(self.ledger)
         for domain in result.domains:

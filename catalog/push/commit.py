@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sys
 import threading
 from collections.abc import Sequence
 
 from catalog.push.log import PushLog
 
+SWITCHING = 0.001  # seconds, for the whole process
+GATHERING = 0.0002  # seconds a write waits for others, for each that the last one had besides its first
+MOST_GATHERING = 0.002
 _Group = list[tuple[bytes, "asyncio.Future[str]"]]
 
 
@@ -17,6 +21,8 @@ class GroupCommit:
 
     def __init__(self, log: PushLog) -> None:
         self.log = log
+        # the writing thread asks for the interpreter after each call of the system: 5 ms each while the loop is busy
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCHING))
         self._loop = asyncio.get_running_loop()
         self._waiting: _Group = []
         self._is_writing = False
@@ -46,6 +52,9 @@ class GroupCommit:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="push-log", daemon=True)
             self._thread.start()
+        if not self._waiting:
+            self._is_writing = False
+            return
         group, self._waiting = self._waiting, []
         self._groups.put(group)
 
@@ -58,8 +67,9 @@ class GroupCommit:
             self._loop.call_soon_threadsafe(self._end, group, outcome)
 
     def _end(self, group: _Group, outcome: Sequence[str] | OSError) -> None:
-        if self._waiting:
-            self._write_waiting()
+        if self._waiting or len(group) > 1:
+            # where several came at once more will: a thread woken for each would cost more than the requests
+            self._loop.call_later(min(MOST_GATHERING, GATHERING * (len(group) - 1)), self._write_waiting)
         else:
             self._is_writing = False
         if isinstance(outcome, OSError):

@@ -42,6 +42,7 @@ class Evidence:
         self.checks: dict[str, list[Check]] = {}  # by domain
         self.tables: dict[str, list[TableReport]] = {}
         self.seconds = 0.0
+        self.is_quiet = False  # of a build every few seconds: no statistics, and a report of a failure only
 
     def look_at_tests(self, connection: duckdb.DuckDBPyConnection, domain: str, run: DbtRun) -> None:
         """Keep what a domain's tests found, with some of the rows, as they stand in the private file now."""
@@ -55,12 +56,16 @@ class Evidence:
         self, connection: duckdb.DuckDBPyConnection, domain: str, tables: Iterable[ReleasedTable]
     ) -> None:
         """Take the statistics of tables of the private file."""
+        if self.is_quiet:
+            return
         began, hidden = monotonic(), hidden_columns(self.registry, domain)
         self.tables[domain] = [self._table(connection, domain, table, hidden) for table in tables]
         self.seconds += monotonic() - began
 
     def write(self, extraction_date: date, result: BuildResult) -> None:
         """Write the report of the build; one that cannot be written is logged, for what was released is released."""
+        if self.is_quiet and not result.has_failed:
+            return
         began = monotonic()
         tables = [table for found in self.tables.values() for table in found]
         silver = [table.name for table in tables if table.layer == "silver"]
