@@ -66,7 +66,7 @@ def command_of(*words: str) -> list[str]:
 
 @contextmanager
 def served(lake: LakeWriter, *words: str) -> Iterator[Served]:
-    environment = {**os.environ, "ODH_LAKE": str(lake.settings.lake)}
+    environment = {**os.environ, "ODH_LAKE": str(lake.settings.lake), "TMPDIR": str(lake.folder)}
     with subprocess.Popen(command_of(*words), env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
