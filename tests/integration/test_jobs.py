@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from conftest import lake_settings
 from lakes import odh, sql
+from push_lake import GOOD, PushLake
 
 from catalog import jobs as catalog_jobs
 from catalog import schema
+from catalog.alerts.alert import Kind
+from catalog.alerts.desk import find_alerts
 from catalog.clock import utc_now
 from catalog.errors import InvalidFeed, PermanentError, TransientError
 from catalog.iceberg import BRONZE, Lakehouse
@@ -133,6 +136,29 @@ def test_a_changed_feed_has_its_domain_built_and_all_that_read_it(lake: Settings
     assert {"reference", "road_safety"} <= set(changed) <= set(everything)
     assert catalog_jobs.domains_to_build(["accidents"]) == ["road_safety"]
     assert catalog_jobs.domains_to_build(["no_such_feed"]) == []
+
+
+def test_pushed_records_are_drained_into_a_release_and_told_of_while_they_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = PushLake(tmp_path)
+    lake = use(monkeypatch, pushed.settings)
+    assert jobs.drain_ingest() == {"batches": 0}
+    assert "capteurs" not in jobs.enabled_feeds(), "what is pushed is not fetched"
+    pushed.push([GOOD, GOOD])
+    pushed.push([GOOD])
+    with closing(Ledger(lake)) as ledger:
+        assert runs(lake) == [], "a look at an empty log leaves no run"
+        assert find_alerts(lake, ledger, utc_now()) == []
+        [alert] = find_alerts(lake, ledger, utc_now() + timedelta(minutes=16))
+        assert (alert.kind, alert.what) == (Kind.INGEST_BACKLOG, "2 pushed batches wait for a release")
+        done = jobs.drain_ingest(ORIGIN)
+        assert done == {"batches": 2, "records": 3, "rejected": 0, "unreleased": 0}
+        assert find_alerts(lake, ledger, utc_now() + timedelta(minutes=16)) == []
+    assert sql(lake, "select kind, measures from gold.fct_mesure") == [("air", 3)]
+    [run] = runs(lake)
+    assert (run["command"], run["status"], run["task_url"]) == ("drain", "succeeded", ORIGIN.task_url)
+    assert "capteurs" in run["feeds"].split()
 
 
 def test_a_run_of_every_feed_goes_on_without_a_wrong_one_and_says_so(tmp_path: Path) -> None:
