@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from api_lake import serving
 from conftest import lake_settings
-from lakes import environment, odh
+from lakes import odh
 
 from catalog.settings import REPOSITORY, Settings
 from dashboards.app import PAGES
@@ -166,17 +166,3 @@ def test_a_statement_is_run(visit: Visit, address: str) -> None:
     visit.page.get_by_role("button", name=ENGLISH("sql.run")).click()
     visit.page.get_by_role("cell", name="Paris").wait_for(timeout=SECONDS)
     visit.page.screenshot(path=PICTURES / "explore-sql.png")
-
-
-def test_the_dashboard_comes_back_with_its_gateway(visit: Visit, lake: Settings) -> None:
-    port = free_port()
-    away = f"http://127.0.0.1:{port}"
-    with dashboard(away) as address:
-        visit.page.goto(address)
-        visit.page.get_by_text("does not answer").wait_for(timeout=SECONDS)
-        words = [sys.executable, "-m", "odh", "serve", "--port", str(port)]
-        with subprocess.Popen(words, env=environment(lake), stdout=subprocess.DEVNULL) as gateway:
-            try:
-                visit.page.get_by_role("heading", name=ENGLISH("overview.feeds")).wait_for(timeout=SECONDS)
-            finally:
-                gateway.terminate()
