@@ -138,7 +138,7 @@ class SqlProcesses:
             [sys.executable, "-m", "catalog.sandbox"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=None if self._settings.log_level == "debug" else subprocess.DEVNULL,
             text=True,
             cwd=REPOSITORY,
             env=_environment(),

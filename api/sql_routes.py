@@ -141,11 +141,11 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
             yield chunk
 
 
-def _refusal(
-    sql: str, kind: str, message: str, position: int | None = None, nearest: str | None = None
-) -> StatementRefused | RuntimeError:
+def _refusal(sql: str, kind: str, message: str, position: int | None = None, nearest: str | None = None) -> Exception:
     if kind == "broken":
         return RuntimeError(f"the process of a statement failed: {message}")
+    if kind == "unreadable":
+        return OSError(message)  # answered as all that the store does not give
     line, column = line_and_column(sql, position) if position is not None else (None, None)
     place = f" (line {line}, column {column})" if line else ""
     return StatementRefused(kind, f"{message}{place}", line, column, nearest)

@@ -299,8 +299,10 @@ def _refusal(error: duckdb.Error, sql: str) -> Refusal:
     message = str(told.get("exception_message", ""))
     if kind == "Out of Memory" or "temp_storage" in message or "temp_directory" in message:
         return Refusal("limit", "The statement needs more memory than one may use here. Ask for fewer rows or columns.")
-    if kind in ("Permission", "IO"):
+    if kind == "Permission":
         return Refusal("refused", "A statement reads the tables it names, and no file, setting or address.")
+    if kind in ("IO", "HTTP"):
+        return Refusal("unreadable", message)
     if "too deep" in message or "depth" in message:
         return Refusal("refused", "The statement nests too deep.")
     position = int(told["position"]) if str(told.get("position", "")).isdigit() else None

@@ -47,7 +47,8 @@ class Refusal(Exception):
     """A statement that is not run, and why.
 
     Args:
-        kind: ``syntax``, ``unknown``, ``refused``, ``restricted``, ``failed`` or ``limit``.
+        kind: ``syntax``, ``unknown``, ``refused``, ``restricted``, ``failed``, ``limit``, or ``unreadable`` where the
+            store does not give a table's files.
         message: what is wrong and what to do.
         position: characters before the place at fault.
         nearest: a name that exists and comes close.

@@ -9,12 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import services
 import sqlalchemy as sa
 from api_lake import LakeWriter, serving
 from lakes import odh
@@ -22,7 +24,9 @@ from lakes import odh
 from catalog import schema
 from catalog.api_keys import create_key
 from catalog.clock import utc_now
+from catalog.sandbox import Job, JobTable, run
 from catalog.scopes import Scope
+from catalog.session import s3_secret
 
 JANUARY, MARCH = date(2024, 1, 31), date(2024, 3, 31)
 FIRST = pa.table({"accident_id": ["a", "b"], "injured": [1, 2]})
@@ -239,6 +243,63 @@ def test_a_body_that_is_no_request_is_refused(client: httpx.Client, body: Any) -
     assert 400 <= answer.status_code < 500, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.content) < 10_000
+
+
+def test_files_that_are_gone_are_told_as_such(tmp_path: Path) -> None:
+    lake = LakeWriter(tmp_path)
+    lake.release(JANUARY, {("gold", "fct_accident"): FIRST, ("gold", "fct_whole"): FIRST}, {})
+    for file in (lake.settings.lake / "warehouse" / "gold" / "fct_accident").rglob("*.parquet"):
+        file.unlink()
+    with serving(lake.settings) as client:
+        answer = post(client, "select * from gold.fct_accident")
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:problem-type:odh:unavailable")
+        assert str(tmp_path) not in answer.text
+        assert rows(client, "select count(*) from gold.fct_whole") == [[2]]
+
+
+@pytest.mark.services
+def test_tables_of_s3_are_read_and_its_keys_are_not(tmp_path: Path) -> None:
+    with services.or_skip(services.s3(tmp_path / "s3")) as server:
+        s3 = {
+            "warehouse_url": f"s3://{server.bucket}/wh",
+            "s3_endpoint": server.endpoint,
+            "s3_access_key_id": server.access_key_id,
+            "s3_secret_access_key": server.secret_access_key,
+            "s3_region": server.region,
+        }
+        lake = LakeWriter(tmp_path, **s3)
+        lake.release(JANUARY, {("gold", "fct_accident"): FIRST, ("gold", "fct_other"): FIRST}, {})
+        with serving(lake.settings) as client:
+            assert rows(client, "select * from gold.fct_accident order by all") == [["a", 1], ["b", 2]]
+            other = lake.lakehouse.pin("gold", "fct_other")
+            assert other is not None
+            for sql in (
+                "select * from duckdb_secrets()",
+                f"select * from gold.fct_accident, read_text('{other.metadata_location}')",
+                f"select * from gold.fct_accident, '{server.endpoint}/{server.bucket}/wh/x.csv'",
+            ):
+                answer = post(client, sql)
+                assert answer.status_code == 400
+                assert server.access_key_id not in answer.text
+        answer = run_child(lake, tmp_path, f"select 1 from gold.fct_accident, read_text('{other.metadata_location}')")
+        assert answer["error"]["kind"] == "refused"
+
+
+def run_child(lake: LakeWriter, folder: Path, sql: str) -> dict[str, Any]:
+    """Run a statement as a child does, with a table function let through the first wall."""
+    pin = lake.lakehouse.pin("gold", "fct_accident")
+    assert pin is not None
+    table = JobTable("gold", "fct_accident", pin.metadata_location, pin.snapshot_id)
+    limits = {"memory_bytes": 10**9, "spill_bytes": 10**9, "max_bytes": 10**6, "max_rows": 10}
+    secret = s3_secret(lake.settings)
+    job = Job(
+        sql, str(folder / "result"), str(folder), "csv", threads=1, seconds=9, tables=[table], secret=secret, **limits
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("catalog.sql_check.TABLE_FUNCTIONS", {"read_text"})
+        patched.setattr("catalog.sandbox.limit_process", lambda job: None)  # this process goes on
+        patched.setattr("os.environ", {})
+        return run(job)
 
 
 # Who may
