@@ -59,6 +59,10 @@ bench-warehouse: setup ## Write-back, released reads, 1,000 commits, an idle run
 bench-push: setup ## Pushed records: durable and released, beside a request that does nothing: 3 minutes
 	$(BIN)/python -m benchmarks.api_ingest $(ARGS)
 
+.PHONY: bench-sql
+bench-sql: setup ## What a statement costs through POST /sql, and what holds its memory: 1 minute (ARGS="--rows 100000")
+	$(BIN)/python -m benchmarks.sql $(ARGS)
+
 .venv-bench/.ready: requirements-bench.lock
 	$(PYTHON) -m venv --clear .venv-bench
 	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --require-hashes --no-deps -r requirements-bench.lock
