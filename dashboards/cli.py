@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +14,7 @@ import typer
 
 APP = Path(__file__).with_name("app.py")
 GATEWAY = "DASHBOARD_GATEWAY"  # what the pages read
+STOP_SECONDS = 3.0
 OPTIONS = {
     "server.headless": "true",
     "server.fileWatcherType": "none",
@@ -40,9 +44,29 @@ def dashboard(
         raise typer.BadParameter(f"{gateway!r} is no address such as http://127.0.0.1:8000.", param_hint="--url")
     typer.echo(f"Dashboard at http://{f'[{host}]' if ':' in host else host}:{port} over {gateway}; Ctrl-C stops.")
     sys.stdout.flush()
-    words = command(host, port)
-    # in place of this process, so that what stops the command stops the dashboard
-    os.execve(words[0], words, {**os.environ, GATEWAY: gateway})  # noqa: S606 - no shell is wanted
+    if _run(command(host, port), {**os.environ, GATEWAY: gateway}):
+        raise typer.Exit(1)
+
+
+def _run(words: list[str], environment: dict[str, str]) -> int:
+    """Run Streamlit until it ends or is told to, and tell how it ended: 0 when it was told.
+
+    After visits it does not always end by itself. It holds nothing to lose, so it is not waited for long.
+    """
+    with subprocess.Popen(words, env=environment) as process:
+        told = threading.Event()
+
+        def stop(*_: object) -> None:
+            told.set()
+            process.terminate()
+            late = threading.Timer(STOP_SECONDS, process.kill)
+            late.daemon = True
+            late.start()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        code = process.wait()
+    return 0 if told.is_set() else code
 
 
 def command(host: str, port: int) -> list[str]:

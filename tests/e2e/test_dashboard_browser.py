@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from api_lake import serving
 from conftest import lake_settings
-from lakes import odh
+from lakes import environment, odh
 
 from catalog.settings import REPOSITORY, Settings
 from dashboards.app import PAGES
@@ -135,7 +135,7 @@ def test_the_language_is_switched_and_kept(visit: Visit, address: str) -> None:
     assert "lang=fr" in visit.page.url
     visit.page.get_by_role("link", name=FRENCH("page.explore"), exact=True).click()
     visit.settle(FRENCH("page.explore"))
-    visit.page.get_by_text(FRENCH("explore.most")).wait_for(timeout=SECONDS)
+    visit.page.get_by_text(FRENCH("explore.most")).first.wait_for(timeout=SECONDS)
     visit.page.screenshot(path=PICTURES / "explore-fr.png")
     assert visit.complaints == []
 
@@ -164,5 +164,18 @@ def test_a_statement_is_run(visit: Visit, address: str) -> None:
     visit.settle(ENGLISH("page.explore"))
     visit.page.get_by_role("tab", name="SQL").click()
     visit.page.get_by_role("button", name=ENGLISH("sql.run")).click()
-    visit.page.get_by_role("cell", name="Paris").wait_for(timeout=SECONDS)
+    visit.page.get_by_role("cell", name="Paris").first.wait_for(timeout=SECONDS)
     visit.page.screenshot(path=PICTURES / "explore-sql.png")
+
+
+def test_the_dashboard_comes_back_with_its_gateway(visit: Visit, lake: Settings) -> None:
+    port = free_port()
+    with dashboard(f"http://127.0.0.1:{port}") as address:
+        visit.page.goto(address)
+        visit.page.get_by_text("does not answer").wait_for(timeout=SECONDS)
+        words = [sys.executable, "-m", "odh", "serve", "--port", str(port)]
+        with subprocess.Popen(words, env=environment(lake), stdout=subprocess.DEVNULL) as gateway:
+            try:
+                visit.page.get_by_role("heading", name=ENGLISH("overview.feeds")).first.wait_for(timeout=SECONDS)
+            finally:
+                gateway.terminate()
