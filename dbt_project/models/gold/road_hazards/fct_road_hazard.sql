@@ -56,7 +56,8 @@ repetitions as (
     where
         (earlier.observed_at, earlier.report_key) < (later.observed_at, later.report_key)
         and later.observed_at <= earlier.observed_at + interval {{ minutes }} minute
-        and {{ distance_m('earlier.latitude', 'earlier.longitude', 'later.latitude', 'later.longitude') }} <= {{ metres }}
+        and {{ distance_m('earlier.latitude', 'earlier.longitude', 'later.latitude', 'later.longitude') }}
+        <= {{ metres }}
 
 ),
 
@@ -77,7 +78,7 @@ hazards as (
         coalesce(repeated.repetition_count, 0) as repetition_count
     from located
     left join repeated on located.report_key = repeated.report_key
-    where located.report_key not in (select report_key from repetitions)
+    where located.report_key not in (select repetitions.report_key from repetitions)
 
 ),
 
@@ -106,11 +107,12 @@ nearest as (
 
     select
         unnest(listed.keys) as report_key,
-        unnest(
+        unnest(  -- noqa: AL03
             odh_nearest_point(
                 listed.longitudes, listed.latitudes, listed_points.longitudes, listed_points.latitudes
-            )
-        ) as found,
+            ),
+            recursive := true
+        ),
         listed_points.communes
     from listed
     cross join listed_points
@@ -121,8 +123,8 @@ placed as (
 
     select
         report_key,
-        case when found.distance_m <= {{ commune_metres }} then communes[found.place + 1] end as commune_key,
-        case when found.distance_m <= {{ commune_metres }} then found.distance_m end as commune_distance_m
+        case when distance_m <= {{ commune_metres }} then communes[place + 1] end as commune_key,
+        case when distance_m <= {{ commune_metres }} then distance_m end as commune_distance_m
     from nearest
 
 ),
