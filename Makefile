@@ -63,6 +63,10 @@ bench-push: setup ## Pushed records: durable and released, beside a request that
 bench-sql: setup ## What a statement costs through POST /sql, and what holds its memory: 1 minute (ARGS="--rows 100000")
 	$(BIN)/python -m benchmarks.sql $(ARGS)
 
+.PHONY: bench-api
+bench-api: setup ## The gateway: pages beside a request that does nothing, exports beside a plain file: 5 minutes, 4 GB of disk
+	$(BIN)/python -m benchmarks.api $(ARGS)
+
 .venv-bench/.ready: requirements-bench.lock
 	$(PYTHON) -m venv --clear .venv-bench
 	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --require-hashes --no-deps -r requirements-bench.lock

@@ -47,7 +47,7 @@ class Asked:
 
     request: Request
     tables: Tables
-    table: ServedTable
+    find: Callable[[], ServedTable]  # may wait for the ledger, so it is called in a thread
     page: int
     page_size: int
     cursor: str | None = None
@@ -130,7 +130,7 @@ class _Place:
             UsageError: a cursor that cannot be used.
         """
         tables = asked.tables
-        table, source = asked.at(asked.table)
+        table, source = asked.at(asked.find())
         query = _query(asked, source)
         conditions = (*table.conditions, *query.conditions)
         about = subject(tables.settings.api_secret, (table.layer, table.pin.name, table.part), conditions, query)
@@ -199,7 +199,7 @@ def _export(asked: Asked, form: Format, given: Writing | None) -> Response:
     export = Export(cursor, reader, writing.render)
     try:
         encoding = None if writing.is_packed else chosen_encoding(asked.request)
-        name = asked.file_name or f"{asked.table.pin.name}.{form}"
+        name = asked.file_name or f"{place.table.pin.name}.{form}"
         headers = {**VARY, "Content-Disposition": f'attachment; filename="{name}"'}
         return ExportResponse(export, writing.media_type, headers, encoding)
     except BaseException:

@@ -12,7 +12,7 @@ from api.grammar import refuse_unknown
 from api.tables import Tables
 
 
-def _tables(request: Request) -> Tables:
+async def _tables(request: Request) -> Tables:
     tables: Tables = request.app.state.tables
     return tables
 
@@ -23,7 +23,7 @@ Day = Annotated[date, BeforeValidator(date.fromisoformat)]
 AsOf = Annotated[Day | None, Query(description="the state as released by that day; for raw, extracted by it")]
 
 
-def only_as_of(request: Request) -> None:
+async def only_as_of(request: Request) -> None:
     """Refuse any parameter but ``as_of``.
 
     Raises:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
@@ -81,9 +81,10 @@ async def list_rows(
 
     JSON comes a page at a time; the other formats bring the whole result, or the page asked for.
     """
-    served = await to_thread.run_sync(tables.get, layer, table, as_of)
     links = {"profile": str(request.url_for("show_schema", layer=layer, table=table))}
-    return await answer_rows(Asked(request, tables, served, page, page_size, cursor, links))
+    return await answer_rows(
+        Asked(request, tables, partial(tables.get, layer, table, as_of), page, page_size, cursor, links)
+    )
 
 
 @router.get("/{layer}/{table}/schema", summary="Columns of a table", dependencies=[Depends(only_as_of)])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-import anyio
 import anyio.to_thread
 import duckdb
 from starlette.requests import Request
@@ -25,28 +25,26 @@ async def while_connected(request: Request, interrupt: Callable[[], None], work:
     Raises:
         ClientLeft: it did, and the work stopped.
     """
-    found: list[Found] = []
+    working = asyncio.ensure_future(anyio.to_thread.run_sync(work))
     try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_watch, request, interrupt)
-            found.append(await anyio.to_thread.run_sync(work))
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as errors:
-        first = _first(errors)
-        if isinstance(first, duckdb.InterruptException):
-            raise ClientLeft from first
-        raise first from None
-    return found[0]
+        await asyncio.wait({working}, timeout=PATIENCE_SECONDS)
+        if not working.done():
+            leaving = asyncio.ensure_future(_leaving(request))
+            try:
+                await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                leaving.cancel()
+            if not working.done():
+                interrupt()
+        return await working
+    except asyncio.CancelledError:
+        interrupt()
+        raise
+    except duckdb.InterruptException as error:
+        raise ClientLeft from error
 
 
-async def _watch(request: Request, interrupt: Callable[[], None]) -> None:
-    await anyio.sleep(PATIENCE_SECONDS)
+async def _leaving(request: Request) -> None:
     message: Message = {"type": ""}
     while message["type"] != "http.disconnect":
         message = await request.receive()
-    interrupt()
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

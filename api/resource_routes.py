@@ -139,7 +139,16 @@ def _asked(
         return resources.at(found.resource, table)
 
     return Asked(
-        request, tables, found.table, page, page_size, cursor, links, frozenset({"table"}), file_name, at_snapshot
+        request,
+        tables,
+        lambda: found.table,
+        page,
+        page_size,
+        cursor,
+        links,
+        frozenset({"table"}),
+        file_name,
+        at_snapshot,
     )
 
 
