@@ -9,6 +9,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import (
+    document_routes,
     history_routes,
     iceberg_routes,
     ingest_routes,
@@ -24,6 +25,7 @@ from api import (
 from api.access import Access
 from api.audit import Audited, AuditLog
 from api.comparisons import Comparisons
+from api.document import Documents
 from api.gate import Gate, Numbered
 from api.health import HealthChecks
 from api.metrics import Measured
@@ -73,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
                 closing(Comparisons(tables)) as app.state.comparisons,
             ):
                 app.state.resources, app.state.profiles = Resources(tables), Remembered(PROFILES_REMEMBERED)
+                app.state.documents = Documents(app, tables)
                 try:
                     yield
                 finally:
@@ -83,8 +86,11 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         version=version("opendatahub-sql"),
         lifespan=lifespan,
+        openapi_url=None,  # a document of ours, which tells of the tables too
+        docs_url=None,
         redoc_url=None,
     )
+    document_routes.install(app)
     # the addresses with a layer in them come last: they would take the others
     reading = (raw_file_routes, resource_routes, history_routes, layer_routes)
     app.include_router(ingest_routes.pushes)  # first: what is matched first is answered fastest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -444,4 +445,26 @@ def test_the_openapi_document_describes_every_route_and_its_refusals(client: htt
         assert "422" not in path["get"]["responses"]
     rows = {parameter["name"] for parameter in document["paths"]["/{layer}/{table}"]["get"]["parameters"]}
     assert rows == {"layer", "table", "as_of", "columns", "page", "page_size", "cursor", "format", "filters"}
-    assert client.get("/docs").status_code == 200
+
+
+def test_the_openapi_document_describes_every_released_table(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    accident = document["paths"][ACCIDENT]["get"]
+    assert "What fct_accident holds." in accident["description"]
+    taken = {parameter["name"]: parameter for parameter in accident["parameters"]}
+    assert {"page", "page_size", "cursor", "format", "as_of", "columns", "injured__exact"} <= taken.keys()
+    assert taken["injured__exact"]["description"].startswith("People injured.")
+    row = document["components"]["schemas"]["curated.fct_accident"]["properties"]
+    assert list(row) == SCHEMA.names
+    assert row["injured"] == {"type": ["integer", "null"], "title": "INTEGER", "description": "People injured."}
+    assert row["occurred_on"] == {"type": ["string", "null"], "format": "date", "title": "DATE"}
+    assert (row["amount"]["type"], row["length_km"]["type"]) == (["string", "null"], ["number", "null"])
+    assert "/staging/stg_accidents__lieux" in document["paths"]
+
+
+def test_swagger_asks_no_one_but_the_gateway(client: httpx.Client) -> None:
+    answer = client.get("/docs")
+    assert (answer.status_code, "http" in answer.text.replace("http-equiv", "")) == (200, False)
+    for address in re.findall(r'(?:src|href)="(/[^"]+)"', answer.text):
+        assert client.get(address).status_code == 200, address
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
