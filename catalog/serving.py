@@ -151,7 +151,8 @@ class ServingCopies:
 
     def _write(self, pin: Pin, name: CopyName, files: int) -> None:
         part = self._folder / f".{name.stem}.{os.getpid()}.part"
-        part.unlink(missing_ok=True)
+        for left in self._folder.glob(f".{name.stem}.*.part"):  # by a process that was killed: the lock is ours now
+            left.unlink()
         scan = scan_sql(pin)
         alias = quote_identifier(part.name)
         with self._engine.cursor() as cursor:
@@ -180,6 +181,7 @@ class ServingCopies:
             self._engine.cursor().execute(f"attach {quote_literal(str(self._path(name)))} as {alias} (read_only)")
         except (duckdb.Error, OSError) as error:  # removed meanwhile, or of a DuckDB that wrote otherwise
             log.warning("serving_copy_unreadable", table=name.stem, reason=str(error))
+            self._path(name).unlink(missing_ok=True)
             return None
         self._attached[name] = f"{alias}.rows"
         return self._attached[name]
