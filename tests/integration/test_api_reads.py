@@ -440,9 +440,9 @@ def test_the_openapi_document_describes_every_route_and_its_refusals(client: htt
         "/raw/files/{feed}/{extraction_date}/{path}",
         *(f"/api/resources/{{rid}}/{end}" for end in ("", "profile/", "swagger/", "data/", "data/csv/", "data/json/")),
     }
-    for path in mine.values():
-        assert "application/problem+json" in path["get"]["responses"]["4XX"]["content"]
-        assert "422" not in path["get"]["responses"]
+    for responses in (operation["responses"] for path in mine.values() for operation in path.values()):
+        assert "application/problem+json" in responses["4XX"]["content"]
+        assert "422" not in responses
     rows = {parameter["name"] for parameter in document["paths"]["/{layer}/{table}"]["get"]["parameters"]}
     assert rows == {"layer", "table", "as_of", "columns", "page", "page_size", "cursor", "format", "filters"}
 
