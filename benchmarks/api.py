@@ -188,12 +188,14 @@ def _get(client: HTTPConnection, address: str) -> tuple[float, bytes]:
 
 def _download(port: int, address: str) -> tuple[float, int]:
     """Seconds and bytes of a whole answer, received by the cheapest means there are."""
-    request = f"GET {address} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode()
+    request = f"GET {address} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
     buffer, received = bytearray(1 << 20), 0
     began = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(request)
         while count := connection.recv_into(buffer):
+            if not received and not buffer.startswith(b"HTTP/1.1 200 "):
+                raise SystemExit(f"{address} answered {bytes(buffer[:count])!r}")
             received += count
     return time.perf_counter() - began, received
 
