@@ -31,6 +31,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeWriter:
     )
     writer.release(date(2024, 1, 31), {("gold", "fct_a"): pa.table({"id": [1, 2], "n": ["a", "b"]})}, {})
     (writer.folder / "private.csv").write_text(f"a\n{MARKER}\n")
+    (writer.folder / "exported").mkdir()  # what a parser that opens the files of IMPORT DATABASE would tell of
+    for name in ("schema.sql", "load.sql"):
+        (writer.folder / "exported" / name).write_text(f"{MARKER} is no SQL")
     return writer
 
 
@@ -132,6 +135,7 @@ ACTS = [
     "copy gold.fct_a from '{file}'",
     "export database '{folder}/written'",
     "import database '{folder}/written'",
+    "import database '{folder}/exported'",
     "attach '{folder}/written.db' as mine",
     "attach '{folder}/lake/ledger.db' as ledger (type sqlite)",
     "detach memory",
