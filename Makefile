@@ -63,9 +63,12 @@ bench-push: setup ## Pushed records: durable and released, beside a request that
 bench-sql: setup ## What a statement costs through POST /sql, and what holds its memory: 1 minute (ARGS="--rows 100000")
 	$(BIN)/python -m benchmarks.sql $(ARGS)
 
-.PHONY: bench-api
-bench-api: setup ## The gateway: pages beside a request that does nothing, exports beside a plain file: 5 minutes, 4 GB of disk
+.PHONY: bench-read
+bench-read: setup ## Pages beside a request that does nothing, exports beside a plain file: 5 minutes, 4 GB of disk
 	$(BIN)/python -m benchmarks.api $(ARGS)
+
+.PHONY: bench-api
+bench-api: bench-read bench-push bench-sql ## All of the gateway: the three above, one after the other
 
 .venv-bench/.ready: requirements-bench.lock
 	$(PYTHON) -m venv --clear .venv-bench
