@@ -1,4 +1,4 @@
-"""`make bench-api`, the read side: pages beside a request that does nothing, exports beside a plain file, memory.
+"""`make bench-read`: pages beside a request that does nothing, exports beside a plain file, memory.
 
 The server is a process of its own, the client another, on loopback; what is compared takes turns, medians count.
 """
