@@ -147,7 +147,10 @@ def test_every_table_is_loaded_whole_or_refused_with_a_reason(lake: Settings, se
 def test_every_bronze_table_has_a_silver_table_with_all_its_rows(session: Session) -> None:
     tables = session.tables()
     for bronze in tables["bronze"]:
-        assert f"stg_{bronze}" in tables["silver"]
+        if bronze in ("points_communes__communes", "signalements__signalements"):  # their domain waits for a push
+            assert session.execute(f"select count(*) from bronze.{bronze}").fetchone() == (0,)
+        else:
+            assert f"stg_{bronze}" in tables["silver"]
 
 
 def test_the_elected_officials_stay_one_table_through_every_shape(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -33,6 +34,12 @@ def gateway(lake: LakeWriter) -> Iterator[str]:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving(LakeWriter(tmp_path_factory.mktemp("empty")).settings) as client:
         yield str(client.base_url)
+
+
+@pytest.fixture(autouse=True)
+def _main_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit puts each page in the place of the main module, which processes of later tests would start from."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def one_page(name: str) -> None:
@@ -128,7 +135,7 @@ def test_a_statement_is_run_by_the_gateway_and_its_refusal_shown(monkeypatch: py
     box.set_value("drop table gold.fct_accident")
     app.button(key="run_sql").click().run()
     assert app.error[0].value == ENGLISH("sql.refused")
-    assert "drop" in said(app).lower()
+    assert "One SELECT that reads is run here" in said(app)
 
 
 @pytest.mark.parametrize("page", [name for name in PAGES if name != "explore"])
