@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from catalog.names import bronze_table
 from catalog.personal_data import personal_data_key
 from catalog.retained import Removal, record_removals
 from catalog.runs import Run
+from catalog.serving import SUFFIX
 from catalog.storage import raw_store
 from catalog.upkeep import Upkeep, finish_rewrites
 from ingestion.erase_raw import RawChange, count_in_raw, erase_from_raw
@@ -79,10 +81,12 @@ def _carry_out(
         record_removals(run.ledger, run.run_id, [removal] if rows else [])
     erased.unsearched = eraser.unsearched(feed.domain)
     erased.removed["ops.rejects"] = eraser.erase_rejects(lines, list(values.values()))
-    reports = list(_reports_of(run, values))
-    for path in reports:
-        path.unlink()
-    erased.removed["reports"], erased.left["reports"] = len(reports), len(list(_reports_of(run, values)))
+    looks = {"reports": partial(_reports_of, run, values), "serving": partial(_copies_of, run, eraser, feed)}
+    for name, look in looks.items():
+        files = list(look())
+        for path in files:
+            path.unlink(missing_ok=True)
+        erased.removed[name], erased.left[name] = len(files), len(list(look()))
     erased.left["raw.files"] = count_in_raw(zone, feed.feed, lines, values, scratch)
     write_report(run.ledger, erased, is_finished=erased.is_proven)
     return _report(erased, raw)
@@ -92,6 +96,12 @@ def _report(erased: Erased, raw: Sequence[RawChange]) -> dict[str, Any]:
     facts = {name: value for name, value in asdict(erased).items() if name not in ("lines", "ways")}
     told = {"dry_run": False, "is_proven": erased.is_proven, "lines": len(erased.lines)}
     return {**facts, **told, "raw": [asdict(one) for one in raw]}
+
+
+def _copies_of(run: Run, eraser: Eraser, feed: Feed) -> Iterator[Path]:
+    """The gateway's copies of the tables that may hold the person; it makes others of what is left."""
+    for place in eraser.places(feed.domain):
+        yield from run.settings.serving.glob(f"{place}.*{SUFFIX}")
 
 
 def _reports_of(run: Run, values: Mapping[str, str]) -> Iterator[Path]:

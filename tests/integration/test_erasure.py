@@ -23,7 +23,9 @@ from raw_files import put_raw, zipped
 from tiny_warehouse import REAL, TinyWarehouse, feed
 
 from catalog.registry import Registry
-from catalog.session import open_session
+from catalog.releases import released_pins
+from catalog.serving import ServingCopies
+from catalog.session import open_duckdb, open_session
 from catalog.storage import raw_store
 from ingestion.bronze import BronzeLoader
 from ingestion.raw import RawZone
@@ -87,6 +89,15 @@ def bytes_of(tiny: TinyWarehouse) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in tiny.settings.lake.rglob("*") if path.is_file()}
 
 
+def serve_copies(tiny: TinyWarehouse) -> None:
+    """Have the gateway's copies of all that is released made."""
+    with open_duckdb(tiny.settings) as engine, closing(ServingCopies(tiny.settings, tiny.lakehouse, engine)) as copies:
+        for pin in released_pins(tiny.ledger):
+            copies.ask(pin)
+        copies.wait()
+    assert list(tiny.settings.serving.glob("silver.stg_people__lines.*.duckdb"))
+
+
 @pytest.fixture(scope="module")
 def erasure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Erasure]:
     tiny = people(tmp_path_factory.mktemp("erased"))
@@ -96,6 +107,7 @@ def erasure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Erasure]:
             assert [one.status for one in tiny.build(day, "people").domains] == ["built"]
         kept = f"select * exclude (_loaded_at) from bronze.people__lines where id <> '{HER}' order by all"
         others = sql(tiny.settings, kept)
+        serve_copies(tiny)
         before = bytes_of(tiny)
         listed = odh(tiny.settings, *ERASE, "--dry-run").json
         assert {path for path in bytes_of(tiny) if "warehouse" in path or "raw" in path} >= {
@@ -127,6 +139,7 @@ def test_what_was_removed_is_told_and_nothing_is_left(erasure: Erasure) -> None:
     assert erasure.first["removed"]["silver.stg_people__lines"] == 3
     assert erasure.first["removed"]["gold.fct_people"] == 2
     assert erasure.first["removed"]["ops.rejects"] == 1
+    assert erasure.first["removed"]["serving"] == 3  # of silver, of its history, of gold
     query = "select what, table_name, rows from ops.removals where reason like 'erasure 1:%'"
     audit = sql(erasure.tiny.settings, query)
     assert {("erased_rows", "stg_people__lines", 3), ("erased_rows", "fct_people", 2)} <= set(audit)
