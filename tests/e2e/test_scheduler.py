@@ -6,6 +6,7 @@ gone by is replayed beside the running scheduler, and no portal is asked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -116,7 +117,8 @@ def test_the_portal_goes_away_and_people_are_told_and_told_when_it_is_back(world
     words = "ERROR · holidays: failed"
     post = wait_for(lambda: next((one["text"] for one in world.hook.posts if words in one["text"]), None), "the alert")
     mail = wait_for(lambda: next((one for one in world.box.texts() if words in one), None), "the mail")
-    assert f"Link: {world.airflow.url}/dags/sync_feeds/runs/{quote(run_id)}/tasks/sync_feed/mapped/0" in post
+    runs = rf"({re.escape(quote(run_id))}|scheduled__[^/]+)"  # a strike of the minute may have failed first
+    assert re.search(rf"Link: {world.airflow.url}/dags/sync_feeds/runs/{runs}/tasks/sync_feed/mapped/0", post)
     assert "docs/operations.md#failure" in mail
     tries = sql(world.settings, "select max(try_number) from ops.runs where feeds = 'holidays' and status = 'failed'")
     assert tries[0][0] == 4, "what may pass is tried three times more"
