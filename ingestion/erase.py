@@ -83,10 +83,10 @@ def _carry_out(
     erased.removed["ops.rejects"] = eraser.erase_rejects(lines, list(values.values()))
     looks = {"reports": partial(_reports_of, run, values), "serving": partial(_copies_of, run, eraser, feed)}
     for name, look in looks.items():
-        files = list(look())
-        for path in files:
+        held = list(look())
+        for path in held:
             path.unlink(missing_ok=True)
-        erased.removed[name], erased.left[name] = len(files), len(list(look()))
+        erased.removed[name], erased.left[name] = len(held), len(list(look()))
     erased.left["raw.files"] = count_in_raw(zone, feed.feed, lines, values, scratch)
     write_report(run.ledger, erased, is_finished=erased.is_proven)
     return _report(erased, raw)
