@@ -29,6 +29,23 @@ from catalog.releases import ReleasedTable
 from catalog.session import open_duckdb
 from catalog.settings import Settings
 
+# a feed whose raw data is kept from readers
+PEOPLE_FEED = """
+feed: people
+title: People
+description: People whose names are kept from readers.
+owner: us
+license: lov2
+domain: people
+restricted: true
+source: {dataset: people}
+tables:
+  - name: t
+    description: People.
+    resources: people
+    columns: [name]
+"""
+
 
 class LakeWriter:
     """Writes a lake as the loader and the builder do."""

@@ -111,6 +111,16 @@ class S3Server:
     bucket: str
     region: str
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings by which a lake reaches this server."""
+        return {
+            "s3_endpoint": self.endpoint,
+            "s3_access_key_id": self.access_key_id,
+            "s3_secret_access_key": self.secret_access_key,
+            "s3_region": self.region,
+        }
+
 
 def missing_packages(programs: dict[str, str] | None = None) -> list[str]:
     """Debian packages whose programs are not found; of both services unless told otherwise."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from api_lake import LakeWriter
+from api_lake import PEOPLE_FEED, LakeWriter
 
 from catalog import schema
 
@@ -25,21 +25,6 @@ DEPARTEMENTS = {  # where a few of them are, and how much happens there
     "2A": ("Corse-du-Sud", 41.86, 9.03, 3),
     "974": ("La Réunion", -21.11, 55.53, 5),
 }
-FEED = """
-feed: people
-title: People
-description: People whose names are kept from readers.
-owner: us
-license: lov2
-domain: people
-restricted: true
-source: {dataset: people}
-tables:
-  - name: t
-    description: People.
-    resources: people
-    columns: [name]
-"""
 
 
 def write_watched_lake(folder: Path) -> LakeWriter:
@@ -47,7 +32,7 @@ def write_watched_lake(folder: Path) -> LakeWriter:
     writer = LakeWriter(folder)
     feeds = writer.settings.lake / "feeds"
     feeds.mkdir()
-    (feeds / "people.yml").write_text(FEED, "utf-8")
+    (feeds / "people.yml").write_text(PEOPLE_FEED, "utf-8")
     writer.load("accidents__lieux", [{"num_acc": "1", "voie": "Rue de la Paix"}], DAYS[0])
     for number, day in enumerate(DAYS):
         _run(writer, number, day)

@@ -32,12 +32,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory, sample_url: str) -> Iterator[
             catalog_url=database,
             raw_url=f"s3://{s3.bucket}/raw",
             warehouse_url=f"s3://{s3.bucket}/warehouse",
-            s3_endpoint=s3.endpoint,
-            s3_region=s3.region,
-            s3_access_key_id=s3.access_key_id,
-            s3_secret_access_key=s3.secret_access_key,
             personal_data_key="a secret of enough characters",
             file_delay_days=0.0,
+            **s3.settings,
         )
 
 

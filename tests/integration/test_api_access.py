@@ -15,7 +15,7 @@ import httpx
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from api_lake import LakeWriter, serving
+from api_lake import PEOPLE_FEED, LakeWriter, serving
 from typer.testing import CliRunner
 
 import odh
@@ -28,21 +28,6 @@ from catalog.scopes import Scope
 from catalog.settings import Settings
 
 RAW, CURATED, RESTRICTED = "/raw/f__t", "/curated/mart_day", "/raw/people__t"
-FEED = """
-feed: people
-title: People
-description: People whose names are kept from readers.
-owner: us
-license: lov2
-domain: people
-restricted: true
-source: {dataset: people}
-tables:
-  - name: t
-    description: People.
-    resources: people
-    columns: [name]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +38,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeWriter:
     writer.release(date(2024, 1, 1), {("gold", "mart_day"): pa.table({"n": [1]})}, {})
     feeds = writer.settings.lake / "feeds"
     feeds.mkdir()
-    (feeds / "people.yml").write_text(FEED)
+    (feeds / "people.yml").write_text(PEOPLE_FEED)
     return writer
 
 

@@ -260,14 +260,7 @@ def test_files_that_are_gone_are_told_as_such(tmp_path: Path) -> None:
 @pytest.mark.services
 def test_tables_of_s3_are_read_and_its_keys_are_not(tmp_path: Path) -> None:
     with services.or_skip(services.s3(tmp_path / "s3")) as server:
-        s3 = {
-            "warehouse_url": f"s3://{server.bucket}/wh",
-            "s3_endpoint": server.endpoint,
-            "s3_access_key_id": server.access_key_id,
-            "s3_secret_access_key": server.secret_access_key,
-            "s3_region": server.region,
-        }
-        lake = LakeWriter(tmp_path, **s3)
+        lake = LakeWriter(tmp_path, warehouse_url=f"s3://{server.bucket}/wh", **server.settings)
         lake.release(JANUARY, {("gold", "fct_accident"): FIRST, ("gold", "fct_other"): FIRST}, {})
         with serving(lake.settings) as client:
             assert rows(client, "select * from gold.fct_accident order by all") == [["a", 1], ["b", 2]]

@@ -438,14 +438,7 @@ def test_metadata_that_cannot_be_read_is_a_503(tmp_path: Path) -> None:
 @pytest.mark.services
 def test_engines_read_tables_of_s3_with_keys_of_their_own(tmp_path: Path) -> None:
     with services.or_skip(services.s3(tmp_path / "s3")) as server:
-        s3 = {
-            "warehouse_url": f"s3://{server.bucket}/wh",
-            "s3_endpoint": server.endpoint,
-            "s3_access_key_id": server.access_key_id,
-            "s3_secret_access_key": server.secret_access_key,
-            "s3_region": server.region,
-        }
-        lake = LakeWriter(tmp_path, **s3)
+        lake = LakeWriter(tmp_path, warehouse_url=f"s3://{server.bucket}/wh", **server.settings)
         release(lake, JANUARY, {("gold", "fct_accident"): FIRST})
         with serving(lake.settings) as client:
             served = Served(lake, client)

@@ -33,14 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.S3Serv
 
 @pytest.fixture
 def settings(server: services.S3Server, tmp_path: Path) -> Settings:
-    return Settings(
-        lake=tmp_path,
-        raw_url=f"s3://{server.bucket}/raw",
-        s3_endpoint=server.endpoint,
-        s3_region=server.region,
-        s3_access_key_id=server.access_key_id,
-        s3_secret_access_key=server.secret_access_key,
-    )
+    return Settings(lake=tmp_path, raw_url=f"s3://{server.bucket}/raw", **server.settings)
 
 
 def extract(settings: Settings, day: date, answer: Answer) -> Manifest:
