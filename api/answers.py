@@ -30,6 +30,7 @@ from api.formats import (
     chosen_format,
 )
 from api.grammar import RowQuery, parse_query
+from api.paging import Paging
 from api.patience import while_connected
 from api.relations import Relation
 from api.rendering import is_nested
@@ -48,9 +49,7 @@ class Asked:
     request: Request
     tables: Tables
     find: Callable[[], ServedTable]  # may wait for the ledger, so it is called in a thread
-    page: int
-    page_size: int
-    cursor: str | None = None
+    paging: Paging
     links: dict[str, str] = field(default_factory=dict)  # beside next and prev
     ignored: frozenset[str] = frozenset()  # parameters that are the route's own
     file_name: str | None = None  # of a whole result; by default that of the table
@@ -88,7 +87,7 @@ async def _within_reach(asked: Asked) -> Response:
 def _page(asked: Asked, connection: duckdb.DuckDBPyConnection) -> Response:
     place = _Place.of(asked)
     query, conditions = place.query, place.conditions
-    limit = asked.page_size
+    limit = asked.paging.page_size
     page = read_page(connection, place.relation, query, conditions, limit, place.offset, place.after)
     total = asked.tables.count(connection, place.table, place.relation, query, conditions)
     body = _envelope(page, place.links(page, total), place.meta(total))
@@ -134,9 +133,9 @@ class _Place:
         query = _query(asked, source)
         conditions = (*table.conditions, *query.conditions)
         about = subject(tables.settings.api_secret, (table.layer, table.pin.name, table.part), conditions, query)
-        offset, after = (asked.page - 1) * asked.page_size, None
-        if asked.cursor is not None:
-            at = read_cursor(asked.cursor, about)
+        offset, after = (asked.paging.page - 1) * asked.paging.page_size, None
+        if asked.paging.cursor is not None:
+            at = read_cursor(asked.paging.cursor, about)
             is_its_page = "page" not in asked.request.query_params or offset == at.offset
             offset, after = (at.offset, at.row) if is_its_page else (offset, None)
             if at.snapshot_id != table.pin.snapshot_id:
@@ -148,17 +147,17 @@ class _Place:
     @property
     def number(self) -> int:
         """The page, from 1."""
-        return self.offset // self.asked.page_size + 1
+        return self.offset // self.asked.paging.page_size + 1
 
     def meta(self, total: int) -> dict[str, Any]:
         """Where the page stands."""
-        return {"page": self.number, "page_size": self.asked.page_size, "total": total}
+        return {"page": self.number, "page_size": self.asked.paging.page_size, "total": total}
 
     def links(self, page: Page, total: int) -> dict[str, Any]:
         """Addresses of the pages around; they stay with the snapshot of this one."""
         following = self.offset + len(page.rows)
-        last = max(1, math.ceil(total / self.asked.page_size))
-        before = max(0, min(self.number - 1, last) - 1) * self.asked.page_size
+        last = max(1, math.ceil(total / self.asked.paging.page_size))
+        before = max(0, min(self.number - 1, last) - 1) * self.asked.paging.page_size
         return {
             **self.asked.links,
             "next": self._link(following, page.last) if page.rows and following < total else None,
@@ -166,7 +165,7 @@ class _Place:
         }
 
     def _link(self, offset: int, row: int | None) -> str:
-        size = self.asked.page_size
+        size = self.asked.paging.page_size
         around: dict[str, Any] = {"page": offset // size + 1, "page_size": size}
         if self.table.pin.snapshot_id is not None:
             around["cursor"] = Cursor(self.table.pin.snapshot_id, offset, row).token(self.about)
@@ -213,7 +212,7 @@ def _paged(select: Part, place: _Place) -> Part:
     is_ordered = place.query.sorts or place.query.is_aggregated or place.relation.row is not None
     return Part(
         f"{select.sql}{'' if is_ordered else order} limit ? offset ?",
-        (*select.values, place.asked.page_size, place.offset),
+        (*select.values, place.asked.paging.page_size, place.offset),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from api import models, problems
@@ -14,7 +14,7 @@ from api.answers import Asked, answer_rows
 from api.dependencies import AsOf, TablesDep, only_as_of
 from api.formats import WRITINGS, Format
 from api.grammar import RowQuery
-from api.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX
+from api.paging import PagingDep
 from api.tables import Layer, ServedTable, Tables
 
 FILTERS: dict[str, Any] = {
@@ -68,23 +68,15 @@ async def list_rows(
     tables: TablesDep,
     layer: Layer,
     table: str,
+    paging: PagingDep,
     as_of: AsOf = None,
-    columns: Annotated[str | None, Query(description="columns to show, parted by commas")] = None,
-    page: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = PAGE_SIZE,
-    cursor: Annotated[str | None, Query(description="where a page begins, as links.next says")] = None,
-    format: Annotated[  # noqa: A002 - the name of the parameter
-        str | None, Query(description="json, csv, ndjson, parquet or arrow; by default as `Accept` says")
-    ] = None,
 ) -> Response:
     """Read rows that meet every filter, in the order asked for, else in the table's own.
 
     JSON comes a page at a time; the other formats bring the whole result, or the page asked for.
     """
     links = {"profile": str(request.url_for("show_schema", layer=layer, table=table))}
-    return await answer_rows(
-        Asked(request, tables, partial(tables.get, layer, table, as_of), page, page_size, cursor, links)
-    )
+    return await answer_rows(Asked(request, tables, partial(tables.get, layer, table, as_of), paging, links))
 
 
 @router.get("/{layer}/{table}/schema", summary="Columns of a table", dependencies=[Depends(only_as_of)])

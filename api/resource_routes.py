@@ -14,7 +14,7 @@ from api.dependencies import AsOf, TablesDep
 from api.formats import ARRAY, WRITINGS, Format, Writing
 from api.grammar import refuse_unknown
 from api.layer_routes import FILTERS
-from api.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX
+from api.paging import Paging, PagingDep
 from api.patience import while_connected
 from api.profile import profile_of
 from api.relations import Relation
@@ -92,17 +92,11 @@ async def list_resource_rows(
     rid: str,
     tables: TablesDep,
     found: FoundDep,
-    columns: Annotated[str | None, Query(description="columns to show, parted by commas")] = None,
-    page: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = PAGE_SIZE,
-    cursor: Annotated[str | None, Query(description="where a page begins, as links.next says")] = None,
-    format: Annotated[  # noqa: A002 - the name of the parameter
-        str | None, Query(description="json, csv, ndjson, parquet or arrow; by default as `Accept` says")
-    ] = None,
+    paging: PagingDep,
 ) -> Response:
     """Read rows of a resource that meet every filter, a page at a time."""
     links = {name: _link(request, name, rid) for name in ("profile", "swagger")}
-    return await answer_rows(_asked(request, tables, found, page, page_size, cursor, links))
+    return await answer_rows(_asked(request, tables, found, paging, links))
 
 
 @router.get("/data/csv/", summary="A resource as CSV", openapi_extra=ROWS, response_class=Response)
@@ -120,7 +114,7 @@ async def download_resource_json(request: Request, rid: str, tables: TablesDep, 
 async def _download(
     request: Request, rid: str, tables: TablesDep, found: ResourceTable, writing: Writing, ending: str
 ) -> Response:
-    asked = _asked(request, tables, found, 1, PAGE_SIZE, None, {}, f"{rid}.{ending}")
+    asked = _asked(request, tables, found, Paging(), {}, f"{rid}.{ending}")
     return await answer_rows(asked, writing)
 
 
@@ -128,9 +122,7 @@ def _asked(
     request: Request,
     tables: TablesDep,
     found: ResourceTable,
-    page: int,
-    page_size: int,
-    cursor: str | None,
+    paging: Paging,
     links: dict[str, str],
     file_name: str | None = None,
 ) -> Asked:
@@ -138,18 +130,8 @@ def _asked(
         resources: Resources = request.app.state.resources
         return resources.at(found.resource, table)
 
-    return Asked(
-        request,
-        tables,
-        lambda: found.table,
-        page,
-        page_size,
-        cursor,
-        links,
-        frozenset({"table"}),
-        file_name,
-        at_snapshot,
-    )
+    ignored = frozenset({"table"})
+    return Asked(request, tables, lambda: found.table, paging, links, ignored, file_name, at_snapshot)
 
 
 def _link(request: Request, name: str, rid: str) -> str:
