@@ -104,5 +104,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Audited)
     shield.install(app, settings)
     app.add_middleware(Numbered, is_told=settings.log_level in ("debug", "info"))
-    app.add_middleware(Measured)
+    app.add_middleware(Measured)  # it watches the outcome that the others tell of
     return app

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,9 +16,10 @@ from typing import Any, Self
 import sqlalchemy as sa
 import structlog
 from fastapi import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access import caller
+from api.outcome import Outcome, outcome_of
 from catalog import schema
 from catalog.clock import utc_now
 from catalog.ledger import Ledger
@@ -147,33 +147,25 @@ class Audited:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        status, began = 0, time.perf_counter()  # 0: the client left before an answer
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = int(message["status"])
-            await send(message)
-
         try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, receive, send)
         finally:
             told: dict[str, Any] | None = scope.get("odh.audit")
             if told is not None or scope["method"] not in READING:
                 audit_log: AuditLog = scope["app"].state.audit
-                audit_log.add(_entry(scope, status, time.perf_counter() - began, told or {}))
+                audit_log.add(_entry(scope, outcome_of(scope), told or {}))
 
 
-def _entry(scope: Scope, status: int, seconds: float, told: dict[str, Any]) -> Entry:
+def _entry(scope: Scope, outcome: Outcome, told: dict[str, Any]) -> Entry:
     return Entry(
         at=utc_now(),
         request_id=scope.get("odh.request_id"),
         key_id=caller().key_id,
         method=scope["method"],
         path=scope["path"],
-        status=status,
+        status=outcome.status,
         requests=1,
         detail=told.get("detail"),
         rows=told.get("rows"),
-        seconds=seconds,
+        seconds=outcome.seconds,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from secrets import token_hex
 
 import structlog
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import iceberg_errors, problems
 from api.access import Access, caller, enter, key_in
+from api.outcome import outcome_of
 from api.rate import Buckets, Turn, place_of
 from catalog.errors import OdhError
 
@@ -26,8 +26,7 @@ class Numbered:
     """Gives each request a number, the caller's own where it sent one: it is in the answer and in every log line.
 
     Args:
-        is_told: whether each request is logged, at the level ``info``; a status of 0 is of a client who left before the
-            answer.
+        is_told: whether each request is logged, at the level ``info``.
     """
 
     def __init__(self, app: ASGIApp, *, is_told: bool) -> None:
@@ -42,22 +41,13 @@ class Numbered:
         header = (b"x-request-id", number.encode())
         scope["odh.request_id"] = number
         structlog.contextvars.bind_contextvars(request_id=number)
-        status, began = 0, time.perf_counter()
-
-        async def numbered(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = int(message["status"])
-                message["headers"] = [*message.get("headers", ()), header]
-            await send(message)
-
         try:
-            await self.app(scope, receive, numbered)
+            await self.app(scope, receive, _with([header], send))
         finally:
             if self.is_told:
-                seconds = round(time.perf_counter() - began, 6)
-                facts = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": seconds}
-                log.info("request", **facts, key_id=caller().key_id)
+                outcome = outcome_of(scope)
+                facts = {"status": outcome.status, "seconds": round(outcome.seconds, 6)}
+                log.info("request", method=scope["method"], path=scope["path"], **facts, key_id=caller().key_id)
 
 
 def _number_of(scope: Scope) -> str:

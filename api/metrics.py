@@ -7,7 +7,6 @@ whichever is asked adds up all of them.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -18,8 +17,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.outcome import watched
 from catalog.clock import utc_now
 from catalog.ledger import Ledger
 from catalog.stats import Stats, last_release_at
@@ -41,18 +41,11 @@ class Measured:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and measure it; a status of 0 is of a client who left before the answer."""
+        """Pass a request on and measure it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        status, began = 0, time.perf_counter()
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = int(message["status"])
-            await send(message)
-
+        outcome, watch = watched(scope, send)
         IN_PROGRESS.inc()
         try:
             await self.app(scope, receive, watch)
@@ -60,8 +53,8 @@ class Measured:
             IN_PROGRESS.dec()
             method = scope["method"] if scope["method"] in METHODS else "other"
             route = getattr(scope.get("route"), "path", "unmatched")
-            _counter(method, route, status).inc()
-            _timer(method, route).observe(time.perf_counter() - began)
+            _counter(method, route, outcome.status).inc()
+            _timer(method, route).observe(outcome.seconds)
 
 
 # to find a metric by its labels takes a lock: once for each is enough
