@@ -27,7 +27,7 @@ import duckdb
 
 from api.tables import Layer, Tables
 from benchmarks.machine import commit, describe_machine
-from benchmarks.report import Goal, about_lines, goal_lines, put_into_docs
+from benchmarks.report import Goal, about_lines, goal_lines, keep_results
 from catalog import releases, write_back
 from catalog.iceberg import GOLD, Lakehouse
 from catalog.ledger import Ledger
@@ -83,13 +83,9 @@ def main() -> None:
         with _serving(root / "lake", plain) as (port, pid):
             results |= measure_pages(port, options.rows, options.requests, options.repeats)
             results |= measure_exports(port, pid, options.repeats)
-    machine = describe_machine(("duckdb", "polars", "pyarrow", "fastapi", "uvicorn"))
-    results["machine"] = machine | {"load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2)}
-    options.results.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    results["machine"] = describe_machine(("duckdb", "polars", "pyarrow", "fastapi", "uvicorn"), load)
     text = "\n".join([*goal_lines(_goals(results)), "", *about_lines(results, options.repeats)])
-    if options.results == RESULTS:
-        put_into_docs(TITLE, text)
-    print(text)
+    keep_results(results, text, options.results, RESULTS, TITLE)
 
 
 # The measures

@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from benchmarks.machine import commit, describe_machine
-from benchmarks.report import Goal, about_lines, goal_lines, put_into_docs
+from benchmarks.report import Goal, about_lines, goal_lines, keep_results
 
 RESULTS = Path(__file__).with_name("results") / "api_ingest.json"
 TITLE = "bench-api-ingest"
@@ -87,13 +87,9 @@ def main() -> None:
             results |= measure_release(port, options.released)
             results |= measure_one(port, options.requests, options.repeats)
             results |= measure_many(port, options.seconds, options.repeats)
-    machine = describe_machine(("fastapi", "uvicorn", "msgspec", "duckdb", "dbt-core"))
-    results["machine"] = machine | {"load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2)}
-    options.results.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    results["machine"] = describe_machine(("fastapi", "uvicorn", "msgspec", "duckdb", "dbt-core"), load)
     text = "\n".join([*goal_lines(_goals(results)), "", *_figures(results), *about_lines(results, options.repeats)])
-    if options.results == RESULTS:
-        put_into_docs(TITLE, text)
-    print(text)
+    keep_results(results, text, options.results, RESULTS, TITLE)
 
 
 # The measures

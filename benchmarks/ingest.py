@@ -50,10 +50,7 @@ def main() -> None:
     report = ""
     try:
         for measures in _measure(folder, _inputs(folder, options.rows, options.small), options.repeats):
-            machine = describe_machine(PACKAGES) | {
-                "load_before": round(load, 2),
-                "load_after": round(os.getloadavg()[0], 2),
-            }
+            machine = describe_machine(PACKAGES, load)
             cases = {case: {name: _summary(taken) for name, taken in by.items()} for case, by in measures.items()}
             results = about | {"machine": machine, "cases": cases}
             options.results.parent.mkdir(parents=True, exist_ok=True)

@@ -16,8 +16,8 @@ def commit() -> str:
     return _git("rev-parse", "HEAD") + ("-dirty" if _git("status", "--porcelain", "-uno") else "")
 
 
-def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
-    """Processor, cores, memory, system, Python, and the versions of some packages."""
+def describe_machine(packages: Iterable[str], load_before: float) -> dict[str, Any]:
+    """Processor, cores, memory, system, Python, the versions of some packages, and the load before and now."""
     cpuinfo = Path("/proc/cpuinfo")
     models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
     return {
@@ -27,6 +27,8 @@ def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
+        "load_before": round(load_before, 2),
+        "load_after": round(os.getloadavg()[0], 2),
     }
 
 

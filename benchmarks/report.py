@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ def write_report(results: dict[str, Any], *, into_docs: bool) -> str:
     if into_docs:
         put_into_docs("bench-ingest", text)
     return text
+
+
+def keep_results(results: dict[str, Any], text: str, target: Path, own: Path, benchmark: str) -> None:
+    """Write results, show what they say, and put that into the docs where they are the project's own results."""
+    target.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    if target == own:
+        put_into_docs(benchmark, text)
+    print(text)
 
 
 def put_into_docs(benchmark: str, text: str) -> None:

@@ -26,7 +26,7 @@ import uvicorn
 
 from api.app import create_app
 from benchmarks.machine import commit, describe_machine
-from benchmarks.report import about_lines, put_into_docs
+from benchmarks.report import about_lines, keep_results
 from catalog import releases, write_back
 from catalog.iceberg import GOLD, Lakehouse
 from catalog.ledger import Ledger
@@ -62,14 +62,9 @@ def main() -> None:
         "repeats": options.repeats,
         "seconds": times,
         "memory": {name: measure_memory(sql) for name, sql in GREEDY.items()},
-        "machine": describe_machine(["duckdb", "fastapi", "uvicorn"]),
+        "machine": describe_machine(["duckdb", "fastapi", "uvicorn"], load),
     }
-    results["machine"] |= {"load_before": round(load, 1), "load_after": round(os.getloadavg()[0], 1)}
-    options.results.write_text(json.dumps(results, indent=2) + "\n")
-    text = report(results)
-    sys.stdout.write(text)
-    if options.results == RESULTS:
-        put_into_docs("bench-sql", text)
+    keep_results(results, report(results), options.results, RESULTS, "bench-sql")
 
 
 def measure_times(folder: Path, rows: int, repeats: int) -> dict[str, float]:

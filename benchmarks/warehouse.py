@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.machine import commit, describe_machine
-from benchmarks.report import Goal, about_lines, goal_lines, put_into_docs
+from benchmarks.report import Goal, about_lines, goal_lines, keep_results
 from catalog import releases, write_back
 from catalog.iceberg import BRONZE, GOLD, LINEAGE, Lakehouse, arrow_schema
 from catalog.ledger import Ledger
@@ -74,13 +74,9 @@ def main() -> None:
         results |= measure_large_table(root / "large", options.rows, options.repeats)
         results |= measure_commits(root / "commits", options.commits)
         results |= measure_idle_run(root / "idle", options.repeats)
-    machine = describe_machine(("duckdb", "pyiceberg", "pyarrow", "dbt-core"))
-    results["machine"] = machine | {"load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2)}
-    options.results.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    results["machine"] = describe_machine(("duckdb", "pyiceberg", "pyarrow", "dbt-core"), load)
     text = "\n".join([*goal_lines(_goals(results)), "", *about_lines(results, options.repeats)])
-    if options.results == RESULTS:
-        put_into_docs(TITLE, text)
-    print(text)
+    keep_results(results, text, options.results, RESULTS, TITLE)
 
 
 # The measures
