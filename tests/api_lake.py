@@ -29,7 +29,7 @@ from catalog.releases import ReleasedTable
 from catalog.session import open_duckdb
 from catalog.settings import Settings
 
-# a feed whose raw data is kept from readers
+# feeds whose raw data is kept from readers
 PEOPLE_FEED = """
 feed: people
 title: People
@@ -44,6 +44,19 @@ tables:
     description: People.
     resources: people
     columns: [name]
+"""
+
+
+SECRETS_FEED = """\
+feed: secrets
+title: Secrets
+description: What nobody may read as received.
+owner: tests
+license: lov2
+domain: secrets
+restricted: true
+source: {dataset: secrets}
+tables: [{name: lines, description: One line., resources: .}]
 """
 
 

@@ -3,83 +3,23 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-import pyarrow as pa
 import pytest
+from accidents_lake import ACCIDENT, ACCIDENTS, FILES, RAW, ROWS, ROWS_PER_FILE, SCHEMA, Row, write_accidents
 from api_lake import LakeWriter, rows_of, serving
 
-from catalog.stats import collect_stats
-from catalog.values import json_value
-
-ROWS = 250
-FILES, ROWS_PER_FILE = 10, 30
-ACCIDENT = "/curated/fct_accident"
-RAW = "/raw/accidents__lieux"
-SCHEMA = pa.schema(
-    [
-        ("accident_id", pa.string()),
-        ("departement", pa.string()),
-        ("injured", pa.int32()),
-        ("views", pa.int64()),
-        ("occurred_on", pa.date32()),
-        ("occurred_at", pa.timestamp("us", tz="UTC")),
-        ("speed", pa.float64()),
-        ("length_km", pa.decimal128(9, 2)),
-        ("amount", pa.decimal128(30, 3)),
-        ("is_night", pa.bool_()),
-        ("note", pa.string()),
-    ]
-)
-NOTES = [None, "", "Choc à l'avant", '50% "sûr"', "a,b", "under_score"]
 INJECTED = 'fct_accident"; drop table x --'
-Row = dict[str, Any]
-
-
-def accident(number: int) -> Row:
-    """One row, in which every column tells rows apart in its own way."""
-    return {
-        "accident_id": f"{number:05d}",
-        "departement": ["01", "2A", "75", None][number % 4],
-        "injured": None if number % 10 == 9 else number % 7,
-        "views": 2**53 + number,
-        "occurred_on": date(2023, 1, 1) + timedelta(days=number % 50),
-        "occurred_at": datetime(2023, 1, 1, tzinfo=UTC) + timedelta(hours=number),
-        "speed": [float("nan"), 0.1 * number, None, float(number)][number % 4],
-        "length_km": Decimal(number % 13) / 4,
-        "amount": Decimal(10) ** 20 * number + Decimal("0.125"),
-        "is_night": number % 3 == 0,
-        "note": NOTES[number % len(NOTES)],
-    }
-
-
-ACCIDENTS = [accident(number) for number in range(ROWS)]
 
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeWriter:
-    writer = LakeWriter(tmp_path_factory.mktemp("reads"))
-    for number in range(FILES):
-        rows = [{"numero": f"{number}-{line}", "voie": "rue"} for line in range(ROWS_PER_FILE)]
-        writer.load("accidents__lieux", rows, date(2024, 1 + number % 2, 1))
-    docs = {"accident_id": "Number of the accident.", "injured": "People injured."}
-    first = pa.Table.from_pylist(ACCIDENTS[:3], SCHEMA)
-    writer.release(date(2024, 1, 31), {("gold", "fct_accident"): first}, docs)
-    second = pa.Table.from_pylist(ACCIDENTS, SCHEMA)
-    staging = pa.table({"filename": ["b", "a", "b"], "file_row_number": [7, 8, 7], "n": [1, 2, 3]})
-    tables = {
-        ("gold", "fct_accident"): second,
-        ("gold", "mart_day"): first,
-        ("silver", "stg_accidents__lieux"): staging,
-    }
-    writer.release(date(2024, 2, 29), tables, docs)
-    return writer
+    return write_accidents(tmp_path_factory.mktemp("reads"))
 
 
 @pytest.fixture(scope="module")
@@ -390,81 +330,3 @@ def test_a_verb_that_is_not_served_is_a_405_that_says_which_is(client: httpx.Cli
     answer = client.post(ACCIDENT, json={})
     assert answer.headers["allow"] == "GET"
     assert "use GET" in problem_of(answer, 405)["detail"]
-
-
-# The rest
-
-
-def test_health_names_each_service(client: httpx.Client) -> None:
-    answer = client.get("/health")
-    assert answer.status_code == 200
-    assert {name: state["status"] for name, state in answer.json()["services"].items()} == {
-        "catalogue": "ok",
-        "ledger": "ok",
-        "storage": "ok",
-        "release": "ok",
-        "ingest": "ok",
-        "disk": "ok",
-    }
-    assert answer.json()["services"]["release"]["detail"] == "release 2 of 2024-02-29"
-    assert client.get("/health/live").json() == {"status": "ok"}
-
-
-def test_stats_are_those_of_the_command(client: httpx.Client, lake: LakeWriter) -> None:
-    found = client.get("/stats").json()
-    expected = collect_stats(lake.settings, lake.ledger, lake.lakehouse)
-    assert found["release"]["release_id"] == 2
-    counted = {(table["layer"], table["table"]): table for table in found["tables"]}
-    assert counted["bronze", "accidents__lieux"]["rows"] == FILES * ROWS_PER_FILE
-    assert found["tables"] == json_value(expected["tables"])
-    assert found.keys() == expected.keys()
-    assert found["zones"] == json_value(expected["zones"])
-    assert found["growth"] == json_value(expected["growth"])
-
-
-def test_the_openapi_document_describes_every_route_and_its_refusals(client: httpx.Client) -> None:
-    document = client.get("/openapi.json").json()
-    mine = {address: path for address, path in document["paths"].items() if not address.startswith("/iceberg/")}
-    assert set(mine) >= {
-        "/health/live",
-        "/health",
-        "/stats",
-        "/metrics",
-        "/{layer}",
-        "/{layer}/{table}",
-        "/{layer}/{table}/schema",
-        "/{layer}/{table}/history",
-        "/{layer}/{table}/changes",
-        "/raw/files",
-        "/raw/files/{feed}",
-        "/raw/files/{feed}/{extraction_date}/{path}",
-        *(f"/api/resources/{{rid}}/{end}" for end in ("", "profile/", "swagger/", "data/", "data/csv/", "data/json/")),
-    }
-    for responses in (operation["responses"] for path in mine.values() for operation in path.values()):
-        assert "application/problem+json" in responses["4XX"]["content"]
-        assert "422" not in responses
-    rows = {parameter["name"] for parameter in document["paths"]["/{layer}/{table}"]["get"]["parameters"]}
-    assert rows == {"layer", "table", "as_of", "columns", "page", "page_size", "cursor", "format", "filters"}
-
-
-def test_the_openapi_document_describes_every_released_table(client: httpx.Client) -> None:
-    document = client.get("/openapi.json").json()
-    accident = document["paths"][ACCIDENT]["get"]
-    assert "What fct_accident holds." in accident["description"]
-    taken = {parameter["name"]: parameter for parameter in accident["parameters"]}
-    assert {"page", "page_size", "cursor", "format", "as_of", "columns", "injured__exact"} <= taken.keys()
-    assert taken["injured__exact"]["description"].startswith("People injured.")
-    row = document["components"]["schemas"]["curated.fct_accident"]["properties"]
-    assert list(row) == SCHEMA.names
-    assert row["injured"] == {"type": ["integer", "null"], "title": "INTEGER", "description": "People injured."}
-    assert row["occurred_on"] == {"type": ["string", "null"], "format": "date", "title": "DATE"}
-    assert (row["amount"]["type"], row["length_km"]["type"]) == (["string", "null"], ["number", "null"])
-    assert "/staging/stg_accidents__lieux" in document["paths"]
-
-
-def test_swagger_asks_no_one_but_the_gateway(client: httpx.Client) -> None:
-    answer = client.get("/docs")
-    assert (answer.status_code, "http" in answer.text.replace("http-equiv", "")) == (200, False)
-    for address in re.findall(r'(?:src|href)="(/[^"]+)"', answer.text):
-        assert client.get(address).status_code == 200, address
-    assert "script-src 'self'" in answer.headers["content-security-policy"]

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import services
 import sqlalchemy as sa
-from api_lake import LakeWriter, serving
+from api_lake import SECRETS_FEED, LakeWriter, serving
 from lakes import odh
 
 from catalog import schema
@@ -31,17 +31,6 @@ from catalog.session import s3_secret
 JANUARY, MARCH = date(2024, 1, 31), date(2024, 3, 31)
 FIRST = pa.table({"accident_id": ["a", "b"], "injured": [1, 2]})
 SECOND = pa.table({"accident_id": ["a", "b", "c"], "injured": [1, 2, 3]})
-FEED = """\
-feed: secrets
-title: Secrets
-description: What nobody may read as received.
-owner: tests
-license: lov2
-domain: secrets
-restricted: true
-source: {dataset: secrets}
-tables: [{name: lines, description: One line., resources: .}]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +38,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeWriter:
     writer = LakeWriter(tmp_path_factory.mktemp("sql"), sql_concurrency=1)
     feeds = writer.settings.lake / "feeds"
     feeds.mkdir(parents=True)
-    (feeds / "secrets.yml").write_text(FEED)
+    (feeds / "secrets.yml").write_text(SECRETS_FEED)
     writer.load("secrets__lines", [{"name": "x"}], JANUARY)
     writer.load("accidents__lieux", [{"numero": "1", "voie": "rue"}], JANUARY)
     writer.release(JANUARY, {("gold", "fct_accident"): FIRST}, {})
