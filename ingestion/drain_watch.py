@@ -26,6 +26,7 @@ from ingestion.drain import Drain
 log = structlog.get_logger()
 POLL_SECONDS = 0.05
 RETRY_SECONDS = 10.0  # after an error, or while a domain cannot be released
+MOST_RETRY_SECONDS = 300.0
 FORGET_SECONDS = 3600.0
 
 
@@ -35,7 +36,8 @@ class Watch:
 
     settings: Settings
     stop: threading.Event = field(default_factory=threading.Event)
-    _retry_at: float = 0.0
+    _failures: int = 0  # in a row
+    _failed_at: float = 0.0
     _forget_at: float = 0.0
 
     def run(self) -> None:
@@ -53,10 +55,10 @@ class Watch:
     def _watch(self, ledger: Ledger, lakehouse: Lakehouse, dbt: Dbt) -> None:
         self._flush(ledger, lakehouse, dbt)  # what an earlier process left
         while not self.stop.wait(POLL_SECONDS):
-            now = time.monotonic()
-            if now < self._retry_at:
+            now, has_news = time.monotonic(), waiting_bytes(self.settings.push_log) > 0
+            if self._failures and now - self._failed_at < pause_seconds(self._failures, has_news=has_news):
                 continue
-            if waiting_bytes(self.settings.push_log) or self._retry_at:
+            if has_news or self._failures:
                 self._flush(ledger, lakehouse, dbt)
             elif now > self._forget_at:
                 self._forget_at = now + FORGET_SECONDS
@@ -64,7 +66,6 @@ class Watch:
                 forget_keys(self.settings.push_log, time.time())
 
     def _flush(self, ledger: Ledger, lakehouse: Lakehouse, dbt: Dbt) -> None:
-        self._retry_at = 0.0
         try:
             is_done = flush(self.settings, ledger, lakehouse, dbt)
         except LakeBusy as error:
@@ -73,8 +74,13 @@ class Watch:
         except Exception:  # this process is a service: what ends one flush must not end the next
             log.exception("drain_failed")
             is_done = False
-        if not is_done:
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+        self._failures = 0 if is_done else self._failures + 1
+        self._failed_at = time.monotonic()
+
+
+def pause_seconds(failures: int, *, has_news: bool) -> float:
+    """How long to wait after some failures in a row: each try is a build, but what was pushed since goes to bronze."""
+    return RETRY_SECONDS if has_news else min(RETRY_SECONDS * 2.0 ** min(failures - 1, 10), MOST_RETRY_SECONDS)
 
 
 def flush(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, dbt: Dbt | None = None) -> bool:
