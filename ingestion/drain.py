@@ -34,6 +34,7 @@ from catalog.registry import Registry
 from catalog.releases import current_release
 from catalog.settings import Settings
 from catalog.storage import raw_store
+from catalog.survey import survey_feeds
 from ingestion.bronze import BronzeLoader, Load
 from ingestion.raw import Manifest, RawZone
 
@@ -141,10 +142,16 @@ class Drain:
         return entries(self.folder, part.segment, part.start, part.end)
 
     def _load_pile(self, pile: _Pile, run_id: str, done: Drained) -> str | None:
-        """Take one pile into raw and bronze; why its records could not enter bronze, if so."""
+        """Take one pile into raw and bronze; why its records could not enter bronze, if so.
+
+        Raises:
+            InvalidFeed: its feed's file is wrong, so that nobody knows; it is drained once that is corrected.
+        """
+        feed = self.registry.feeds.get(pile.feed)
+        if feed is None:
+            survey_feeds(self.settings).demand([pile.feed])
         with exclusive(self.settings, self.ledger, f"feed-{pile.feed}"):
             manifest = self._keep(pile, run_id)
-            feed = self.registry.feeds.get(pile.feed)
             if manifest is None:
                 return None
             if feed is None or not feed.is_pushed:

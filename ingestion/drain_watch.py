@@ -19,8 +19,8 @@ from catalog.push import receipts
 from catalog.push.backlog import waiting_bytes
 from catalog.push.flusher import flushing
 from catalog.push.keys import forget_keys
-from catalog.registry import load_registry
 from catalog.settings import Settings
+from catalog.survey import survey_feeds
 from ingestion.drain import Drain
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ class Watch:
                 self._flush(ledger, lakehouse, dbt)
             elif now > self._forget_at:
                 self._forget_at = now + FORGET_SECONDS
-                Drain(self.settings, load_registry(self.settings), ledger, lakehouse).forget()
+                Drain(self.settings, survey_feeds(self.settings).registry, ledger, lakehouse).forget()
                 forget_keys(self.settings.push_log, time.time())
 
     def _flush(self, ledger: Ledger, lakehouse: Lakehouse, dbt: Dbt) -> None:
@@ -85,7 +85,7 @@ def pause_seconds(failures: int, *, has_news: bool) -> float:
 
 def flush(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, dbt: Dbt | None = None) -> bool:
     """Drain and release what waits, as one run of the ledger; False when something could not be released yet."""
-    registry = load_registry(settings)
+    registry = survey_feeds(settings).registry
     drain = Drain(settings, registry, ledger, lakehouse)
     names = [feed.feed for feed in registry if feed.is_pushed]
     run_id = ledger.start_run("drain", names, utc_now().date())

@@ -17,6 +17,7 @@ from api_lake import serving
 from lakes import sql
 from push_lake import GOOD, PushLake
 
+from catalog.errors import InvalidFeed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.push import receipts
@@ -186,3 +187,19 @@ def test_ingest_answers_at_the_release_or_says_what_it_waits_for(tmp_path: Path)
         finally:
             watch.stop.set()
             thread.join()
+
+
+def test_while_the_file_of_its_feed_is_wrong_a_batch_waits_and_nothing_is_given_up(tmp_path: Path) -> None:
+    lake = PushLake(tmp_path)
+    file = lake.settings.lake / "feeds" / "capteurs.yml"
+    sound = file.read_text("utf-8")
+    receipt = lake.push([GOOD])
+    file.write_text(sound.replace("mode: append", "mode: apend"), "utf-8")
+    with pytest.raises(InvalidFeed, match="mode: Input should be"):
+        lake.drain()
+    with closing(Ledger(lake.settings)) as ledger:
+        assert (receipts.find_receipt(ledger, lake.settings.push_log, receipt) or {})["status"] == "accepted"
+    file.write_text(sound, "utf-8")
+    load(lake)
+    with closing(Ledger(lake.settings)) as ledger:
+        assert (receipts.find_receipt(ledger, lake.settings.push_log, receipt) or {})["status"] == "bronze"
