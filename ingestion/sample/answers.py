@@ -34,6 +34,11 @@ def _formats(shape: Json) -> list[str]:
     return sorted({resource["format"] for resource in shape["resources"] if resource["format"]})
 
 
+def _organizations(shape: Json) -> list[Json]:
+    """The organization that owns a dataset, if it is no person."""
+    return [shape["organization"]] if shape["organization"] else []
+
+
 def _schemas(shape: Json) -> list[str]:
     return sorted({resource["schema"]["name"] for resource in shape["resources"] if resource["schema"]["name"]})
 
@@ -47,7 +52,7 @@ FACETS: dict[str, Callable[[Json], list[str]]] = {
     "license": lambda shape: [shape["license"]],
     "format": _formats,
     "schema": _schemas,
-    "organization_id_with_name": lambda shape: [f"{shape['organization']['id']}|{shape['organization']['name']}"],
+    "organization_id_with_name": lambda shape: [f"{one['id']}|{one['name']}" for one in _organizations(shape)],
 }
 
 
@@ -155,7 +160,7 @@ def _dataset_shape(entry: Json, resources: list[Published], base: str) -> Json:
         "last_modified": changed,
         "last_update": changed,
         "metrics": dict.fromkeys(("discussions", "followers", "reuses", "views"), 0),
-        "organization": _organization_shape(entry["organization"], base),
+        "organization": entry["organization"] and _organization_shape(entry["organization"], base),
         "page": f"{base}/datasets/{entry['slug']}/",
         "uri": f"{base}/api/1/datasets/{entry['slug']}/",
         "quality": {**dict.fromkeys(_QUALITIES, True), "has_resources": True, "score": 1.0},
@@ -207,7 +212,7 @@ def select_datasets(shapes: Iterable[Json], wanted: list[tuple[str, str]], searc
         for shape in shapes
         if all(word in _plain(str([shape[name] for name in searched])) for word in words)
         and all(value in values(shape) for values, value in filters)
-        and all(owner == shape["organization"]["id"] for owner in owners)
+        and all(owner in [one["id"] for one in _organizations(shape)] for owner in owners)
     ]
 
 

@@ -25,7 +25,7 @@ def sample_portal(
         Path | None, typer.Option(dir_okay=False, help="Write the port here once the portal listens.")
     ] = None,
 ) -> None:
-    """Serve a made-up data.gouv.fr on this machine: accidents, charging points, INSEE codes and public holidays."""
+    """Serve a made-up data.gouv.fr here: accidents, charging points, communes and their points, holidays."""
     from rich.console import Console
 
     from ingestion.sample.generator import ensure_sample

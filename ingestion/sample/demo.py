@@ -13,7 +13,7 @@ from catalog.terminal import console, print_table
 from ingestion.sample.generator import ensure_sample
 from ingestion.sample.portal import running_portal
 
-RUN = ("run", "accidents", "irve")  # they bring cog and jours_feries; the sample holds no other feed's dataset
+RUN = ("run", "accidents", "irve")  # they bring cog and jours_feries
 QUERIES = {
     "Tests": """
         select domain, status, count(*) as tests from ops.quality_results

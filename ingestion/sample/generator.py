@@ -17,9 +17,10 @@ from typing import Any
 from catalog.errors import UsageError
 from ingestion.sample.baac import write_baac
 from ingestion.sample.cog import write_cog
+from ingestion.sample.commune_points import write_commune_points
 from ingestion.sample.holidays import write_holidays
 from ingestion.sample.irve import write_irve
-from ingestion.sample.listing import BAAC, COG, HOLIDAYS, IRVE, list_datasets
+from ingestion.sample.listing import BAAC, COG, COMMUNE_POINTS, HOLIDAYS, IRVE, list_datasets
 from ingestion.sample.wide import write_wide_csv
 
 __all__ = ["ensure_sample", "write_sample", "write_wide_csv"]
@@ -37,6 +38,7 @@ def write_sample(folder: Path, *, scale: float = 1.0, seed: int = 0) -> None:
     write_cog(datasets / COG)
     write_irve(datasets / IRVE, scale, seed)
     write_holidays(datasets / HOLIDAYS)
+    write_commune_points(datasets / COMMUNE_POINTS)
     _date_files(datasets, entries)
     text = json.dumps({"datasets": entries}, ensure_ascii=False, indent=1)
     (folder / "portal.json").write_text(text + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ Json = dict[str, Any]
 
 BAAC = "bases-de-donnees-annuelles-des-accidents-corporels-de-la-circulation-routiere"
 COG = "code-officiel-geographique"
+COMMUNE_POINTS = "communes-de-france-base-des-codes-postaux"
 IRVE = "fichier-consolide-des-bornes-de-recharge-pour-vehicules-electriques"
 HOLIDAYS = "jours-feries-en-france"
 _MIMES = {"csv": "text/csv", "csv.gz": "application/gzip", "zip": "application/zip"}
@@ -21,7 +22,7 @@ _COG_2022 = "2018-02-20T08:00:00+00:00"  # the lists of 2022, dated so that they
 
 def list_datasets() -> list[Json]:
     """Return the entries of ``portal.json``."""
-    return [_accidents(), _codes(), _charging_points(), _holidays()]
+    return [_accidents(), _codes(), _charging_points(), _holidays(), _commune_points()]
 
 
 def _version(slug: str, file: str, date: str, **changes: Any) -> Json:
@@ -137,4 +138,18 @@ def _holidays() -> Json:
         "frequency": "annual",
         "tags": ["jours-feries"],
         "resources": [_resource(HOLIDAYS, "Jours fériés (CSV)", "csv", version)],
+    }
+
+
+def _commune_points() -> Json:
+    version = _version(COMMUNE_POINTS, "communes-departement-region.csv", "2018-01-10T08:00:00+00:00")
+    return {
+        "id": "5ced14688b4c4114480ce688",
+        "slug": COMMUNE_POINTS,
+        "title": "Communes de France - Base des codes postaux",
+        "organization": None,  # a person publishes it
+        "license": "odc-odbl",
+        "frequency": "unknown",
+        "tags": ["code-postal", "communes"],
+        "resources": [_resource(COMMUNE_POINTS, "communes-departement-region.csv", "csv", version)],
     }

@@ -20,7 +20,7 @@ from catalog.settings import Settings
 from ingestion.sample.baac import LAYOUTS, with_ragged_lines
 from ingestion.sample.generator import MARKER, ensure_sample, write_sample, write_wide_csv
 from ingestion.sample.irve import OPERATORS
-from ingestion.sample.listing import BAAC, COG, IRVE
+from ingestion.sample.listing import BAAC, COG, COMMUNE_POINTS, IRVE
 
 Row = dict[str, str]
 SCALE = 0.1
@@ -217,6 +217,20 @@ def test_cog_is_whole_down_to_its_chief_towns(sample: Path, communes: list[Row])
     assert {row["COMPARENT"] for row in communes if row["TYPECOM"] != "COM"} <= set(codes)
 
 
+def test_every_place_is_a_commune_with_a_point_and_has_lost_its_zeros(sample: Path, communes: list[Row]) -> None:
+    file = sample / "datasets" / COMMUNE_POINTS / "communes-departement-region.csv"
+    assert read_bytes(file).split(b"\n", 1)[0].decode() == (
+        "code_commune_INSEE,nom_commune_postal,code_postal,libelle_acheminement,ligne_5,latitude,longitude,"
+        "code_commune,article,nom_commune,nom_commune_complet,code_departement,nom_departement,code_region,nom_region"
+    )
+    points = read_rows(file)
+    assert {row["code_commune_INSEE"].zfill(5) for row in points} <= {row["COM"] for row in communes}
+    assert {"1053", "75101", "2A004"} <= {row["code_commune_INSEE"] for row in points}
+    assert len(points) > len({row["code_commune_INSEE"] for row in points}) > 1_000, "some have two postal codes"
+    assert len({(row["code_commune_INSEE"], row["code_postal"]) for row in points}) == len(points)
+    assert all(-90 < float(row["latitude"]) < 90 and -180 < float(row["longitude"]) < 180 for row in points)
+
+
 def test_charging_points_stay_close_or_open_between_the_two_files(sample: Path) -> None:
     folder = sample / "datasets" / IRVE
     old = read_rows(folder / "irve-2018.csv", ";")
@@ -241,7 +255,7 @@ def registry() -> Registry:
     return load_registry(Settings())
 
 
-@pytest.mark.parametrize("feed", ["accidents", "cog", "irve", "jours_feries"])
+@pytest.mark.parametrize("feed", ["accidents", "cog", "irve", "jours_feries", "points_communes"])
 def test_feeds_take_every_resource_but_the_documentation(feed: str, sample: Path, registry: Registry) -> None:
     chosen = registry.get(feed)
     entries = json.loads((sample / "portal.json").read_text("utf-8"))["datasets"]
