@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pyarrow as pa
 import pytest
 from api_lake import LakeWriter
 from prometheus_client.parser import text_string_to_metric_families
+from served import Served, command_of, fresh, served
 
 ROWS = 250_000
 BIG = "/curated/big"
@@ -35,49 +32,6 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeWriter:
     return writer
 
 
-@dataclass
-class Served:
-    """A running ``odh serve``."""
-
-    process: subprocess.Popen[str]
-    client: httpx.Client
-
-    def children(self) -> set[int]:
-        """Pids of all its children."""
-        task = Path(f"/proc/{self.process.pid}/task")
-        return {int(pid) for one in task.iterdir() for pid in (one / "children").read_text().split()}
-
-    def workers(self) -> set[int]:
-        """Pids of those that answer."""
-        return {pid for pid in self.children() if b"api.worker" in command_line(pid)}
-
-
-def command_line(pid: int) -> bytes:
-    """What a process was started with; nothing for one that has ended meanwhile."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
-
-
-def command_of(*words: str) -> list[str]:
-    return [sys.executable, "-m", "odh", "serve", "--port", "0", *words]
-
-
-@contextmanager
-def served(lake: LakeWriter, *words: str) -> Iterator[Served]:
-    environment = {**os.environ, "ODH_LAKE": str(lake.settings.lake), "TMPDIR": str(lake.folder)}
-    with subprocess.Popen(command_of(*words), env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            address = re.search(r"at (http://\S+)", process.stdout.readline())
-            assert address
-            with httpx.Client(base_url=address[1], timeout=60, trust_env=False) as client:
-                yield Served(process, client)
-        finally:
-            process.kill()
-
-
 @contextmanager
 def export_begun(here: Served) -> Iterator[Iterator[bytes]]:
     """An export whose first bytes have come, the rest of which the gateway cannot have sent yet."""
@@ -87,7 +41,7 @@ def export_begun(here: Served) -> Iterator[Iterator[bytes]]:
 
 
 def test_told_to_stop_it_ends_the_answers_in_flight_and_takes_no_more(lake: LakeWriter) -> None:
-    with served(lake) as here:
+    with served(lake.settings) as here:
         with export_begun(here) as chunks:
             lines = next(chunks).count(b"\n")
             here.process.send_signal(signal.SIGTERM)
@@ -99,7 +53,7 @@ def test_told_to_stop_it_ends_the_answers_in_flight_and_takes_no_more(lake: Lake
 
 
 def test_a_second_signal_ends_at_once(lake: LakeWriter) -> None:
-    with served(lake) as here, export_begun(here) as chunks:
+    with served(lake.settings) as here, export_begun(here) as chunks:
         next(chunks)
         children = here.children()
         assert here.workers() < children, "what drains pushed records runs beside"
@@ -111,7 +65,7 @@ def test_a_second_signal_ends_at_once(lake: LakeWriter) -> None:
 
 
 def test_workers_share_the_port_are_counted_together_and_started_again_when_they_die(lake: LakeWriter) -> None:
-    with served(lake, "--workers", "2") as here:
+    with served(lake.settings, "--workers", "2") as here:
         before = here.workers()
         assert len(before) == 2
         for _ in range(20):
@@ -128,11 +82,6 @@ def test_workers_share_the_port_are_counted_together_and_started_again_when_they
         here.process.kill()
         for pid in children:
             wait_until_gone(pid)
-
-
-def fresh(here: Served, path: str, **parameters: Any) -> httpx.Response:
-    """An answer on a connection of its own, which any worker may take."""
-    return httpx.get(f"{str(here.client.base_url).rstrip('/')}{path}", params=parameters, timeout=60, trust_env=False)
 
 
 def requests_counted(here: Served, path: str) -> float:
