@@ -30,6 +30,7 @@ from api.gate import Gate, Numbered
 from api.health import HealthChecks
 from api.metrics import Measured
 from api.push_gate import PushGate
+from api.rate import Moments
 from api.remembered import Remembered
 from api.resources import Resources
 from api.safe_start import refuse_unsafe
@@ -52,8 +53,11 @@ nest filters. Answers are JSON pages, or whole results as `format=csv`, `ndjson`
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, moments: Moments | None = None) -> FastAPI:
     """Make the gateway of one lake; the lake is opened when the server starts and closed when it stops.
+
+    Args:
+        moments: of the buckets of callers, where several processes share them.
 
     Raises:
         InvalidFeed: a feed file that breaks its schema.
@@ -100,7 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_exception_handler(PushRefused, ingest_routes.on_refused)
     # the last added is the first to see a request
-    app.add_middleware(Gate, rate=settings.api_pace, burst=settings.api_burst)
+    app.add_middleware(Gate, rate=settings.api_pace, burst=settings.api_burst, moments=moments)
     app.add_middleware(Audited)
     shield.install(app, settings)
     app.add_middleware(Numbered, is_told=settings.log_level in ("debug", "info"))

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import iceberg_errors, problems
 from api.access import Access, caller, enter, key_in
 from api.outcome import outcome_of
-from api.rate import Buckets, Turn, place_of
+from api.rate import Buckets, Moments, Turn, place_of
 from catalog.errors import OdhError
 
 UNGUARDED = {"/health", "/health/live"}  # they tell of the ledger's state, so they cannot ask it about keys
@@ -60,8 +60,8 @@ def _number_of(scope: Scope) -> str:
 class Gate:
     """Finds the caller of each request; refuses keys that are none, and callers who ask too fast."""
 
-    def __init__(self, app: ASGIApp, rate: float | None, burst: int) -> None:
-        self.app, self.buckets = app, Buckets(rate, burst)
+    def __init__(self, app: ASGIApp, rate: float | None, burst: int, moments: Moments | None = None) -> None:
+        self.app, self.buckets = app, Buckets(rate, burst, moments=moments)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""

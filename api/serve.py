@@ -9,10 +9,11 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from api.safe_start import refuse_unsafe
+from api.shared_rate import shared_file
 from api.supervisor import Child, Supervisor
 from catalog.errors import PermanentError, UsageError
 from catalog.iceberg import Lakehouse
@@ -68,15 +69,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(settings: Settings, listener: socket.socket) -> int:
     """Answer on a socket with as many workers as the settings say, until a signal; the exit code."""
-    with _metrics_folder(settings) as (environment, forget), closing(listener):
+    with _metrics_folder(settings) as (environment, forget), closing(listener), ExitStack() as stack:
         environment = {**os.environ, **settings.as_environment(), **environment}
-        return Supervisor(children(settings, listener.fileno()), environment, forget).run()
+        shared = [listener.fileno()]
+        if settings.api_workers > 1 and settings.api_pace:
+            shared.append(stack.enter_context(shared_file()).fileno())
+        return Supervisor(children(settings, *shared), environment, forget).run()
 
 
-def children(settings: Settings, listener: int) -> list[list[Child]]:
-    """The processes of the gateway, in groups: the first to start is the last to stop."""
+def children(settings: Settings, *shared: int) -> list[list[Child]]:
+    """The processes of the gateway, in groups: the first to start is the last to stop.
+
+    Args:
+        shared: descriptors the workers share: of the socket, and of what they share of rates.
+    """
     workers = [
-        Child(f"worker {number}", [sys.executable, "-m", "api.worker", str(listener)], (listener,))
+        Child(f"worker {number}", [sys.executable, "-m", "api.worker", *map(str, shared)], shared)
         for number in range(1, settings.api_workers + 1)
     ]
     drain = Child("drain", [sys.executable, "-m", "odh", "drain", "--watch", "--until-eof"])

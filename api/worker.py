@@ -1,4 +1,5 @@
-"""One worker of the gateway: ``python -m api.worker FD`` serves on a socket that its supervisor listens with.
+"""One worker of the gateway: ``python -m api.worker FD [FD]`` serves on a socket that its supervisor listens with, and
+shares the second file with the other workers: it says how much each caller may ask.
 
 ``uvicorn --factory api.worker:app`` serves the same application under another supervisor.
 """
@@ -33,16 +34,19 @@ def main() -> None:
     configure_logs(settings)
     listener = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
-    server = server_of(settings)
+    server = server_of(settings, int(sys.argv[2]) if len(sys.argv) > 2 else None)
     server.run(sockets=[listener])
 
 
-def server_of(settings: Settings) -> uvicorn.Server:
+def server_of(settings: Settings, rates: int | None) -> uvicorn.Server:
     """The HTTP server; answers in flight are ended before it stops, for as long as the settings allow."""
     import uvicorn
 
+    from api.app import create_app
+    from api.shared_rate import SharedMoments
+
     config = uvicorn.Config(
-        "api.worker:app",
+        lambda: create_app(settings, SharedMoments(rates) if rates is not None else None),
         factory=True,
         log_level=settings.log_level,
         access_log=False,  # the gateway logs each request itself, with its number

@@ -7,7 +7,9 @@ import select
 import signal
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -82,6 +84,26 @@ def test_workers_share_the_port_are_counted_together_and_started_again_when_they
         here.process.kill()
         for pid in children:
             wait_until_gone(pid)
+
+
+def test_a_caller_has_one_rate_whatever_the_number_of_workers_also_after_one_died(lake: LakeWriter) -> None:
+    limits = {"api_access": "keys", "api_rate": 0.01, "api_burst": 30}
+    with served(lake.settings.model_copy(update=limits), "--workers", "2") as here:
+
+        def ask(_: int) -> int:
+            return fresh(here, f"{BIG}/schema").status_code
+
+        with ThreadPoolExecutor(4) as pool:
+            first = list(pool.map(ask, range(20)))
+            killed = here.workers().pop()
+            os.kill(killed, signal.SIGKILL)
+            while len(here.workers() - {killed}) < 2:
+                assert fresh(here, "/health/live").status_code == 200
+            then = list(pool.map(ask, range(40)))
+        assert first == [200] * 20
+        counted = Counter(then)
+        assert counted.keys() == {200, 429}
+        assert 9 <= counted[200] <= 11, "what was taken stays taken; a token flows in now and then"
 
 
 def requests_counted(here: Served, path: str) -> float:

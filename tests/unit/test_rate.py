@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.rate import BUCKETS_REMEMBERED, Buckets, place_of
+from api.rate import BUCKETS_REMEMBERED, Buckets, OwnMoments, place_of
 
 
 class Clock:
@@ -65,10 +65,11 @@ def test_never_more_pass_than_the_burst_and_what_flowed_in(waits: list[float], r
 
 
 def test_the_buckets_of_a_million_addresses_are_not_all_kept() -> None:
-    buckets = Buckets(1.0, 1, Clock())
+    moments = OwnMoments()
+    buckets = Buckets(1.0, 1, Clock(), moments)
     for number in range(BUCKETS_REMEMBERED + 10):
         buckets.take(str(number))
-    assert len(buckets._full_at) == BUCKETS_REMEMBERED
+    assert len(moments) == BUCKETS_REMEMBERED
 
 
 @pytest.mark.parametrize(
