@@ -26,7 +26,7 @@ from catalog.origin import Origin
 from catalog.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0007"
+HEAD = "0009"
 OPS_TABLES = (
     "runs",
     "extractions",

@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import IO, Any
 
 import sqlalchemy as sa
 
@@ -60,17 +60,10 @@ def _file(settings: Settings, name: str) -> Iterator[Verify]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as stream:
 
-        def taken() -> bool:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
         def holder() -> str:
             return f"process {path.read_text().strip() or 'unknown'}"
 
-        _wait(taken, settings, name, holder)
+        _wait(lambda: is_taken(stream), settings, name, holder)
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()
@@ -94,7 +87,7 @@ def _postgresql(ledger: Ledger, name: str, settings: Settings) -> Iterator[Verif
                 "Run the same command again."
             )
 
-        _introduce(connection)
+        introduce(connection)
         _wait(lambda: bool(ask(TAKE)), settings, name, lambda: str(ask(HOLDER)))
         try:
             yield still_held
@@ -104,11 +97,23 @@ def _postgresql(ledger: Ledger, name: str, settings: Settings) -> Iterator[Verif
                 ask(FREE)
 
 
-def _introduce(connection: sa.Connection) -> None:
+def is_taken(stream: IO[str]) -> bool:
+    """Lock a file where nobody else has, and say whether that was so; it is free again when it is closed."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def introduce(connection: sa.Connection) -> None:
     """Let others see who holds the lock, and the server notice when this machine is gone."""
+    if "is_introduced" in connection.info:  # a pooled connection keeps what it was told
+        return
     who = f"odh process {os.getpid()} on {socket.gethostname()}"[:63]
     for setting, value in {**SESSION, "application_name": who}.items():
         connection.execute(sa.text(SET), {"setting": setting, "value": str(value)})
+    connection.info["is_introduced"] = True
 
 
 def _wait(taken: Callable[[], bool], settings: Settings, name: str, holder: Callable[[], str]) -> None:

@@ -115,6 +115,13 @@ listings = sa.Table(
     sa.Column("listed_at", UtcDateTime, nullable=False),
 )
 
+rests = sa.Table(
+    "rests",  # servers that asked to be left alone, and until when
+    metadata,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("until", UtcDateTime, nullable=False),
+)
+
 loads = sa.Table(
     "loads",
     metadata,

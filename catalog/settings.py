@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     http_timeout_seconds: float = Field(30.0, gt=0, description="longest silence of a server")
     download_max_bytes: int = Field(5 * 1024**3, gt=0, description="largest file to download")
     download_timeout_seconds: float = Field(14400.0, gt=0, description="longest one download may take, tries and all")
-    downloads_per_host: int = Field(2, ge=1, le=16, description="downloads at once from one server")
+    downloads_per_host: int = Field(
+        2, ge=1, le=16, description="downloads at once from one server, by all processes of the lake"
+    )
     schemas_url: str = Field(
         "https://schema.data.gouv.fr/schemas/schemas.json",
         description="catalogue of the Table Schemas resources declare",

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -23,7 +23,9 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
 from catalog.clock import utc_now
 from catalog.errors import OdhError, PortalUnavailable, Refused, TransientError
+from catalog.ledger import Ledger
 from catalog.settings import Settings
+from catalog.slots import Slots
 
 MAX_REDIRECTS = 5
 LONGEST_WAIT_SECONDS = 120.0  # neither our doubling nor a server's Retry-After may hold a run for longer
@@ -126,15 +128,19 @@ class Pace:
 
 
 class Hosts:
-    """At most so many visits at once to one server, and none while it asked to be left alone; for all threads."""
+    """At most so many visits at once to one server, and none while it asked to be left alone.
+
+    For all threads of this process, and for all processes that share ``slots``.
+    """
 
     def __init__(
         self,
         at_once: int,
+        slots: Slots | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._at_once, self._clock, self._sleep = at_once, clock, sleep
+        self._at_once, self._slots, self._clock, self._sleep = at_once, slots, clock, sleep
         self._lock = threading.Lock()
         self._gates: dict[str, threading.Semaphore] = {}
         self._quiet_until: dict[str, float] = {}
@@ -143,33 +149,70 @@ class Hosts:
     def visit(self) -> Iterator[Callable[[str], None]]:
         """Give a function to call before each address asked: it returns when that server may be asked.
 
-        One visit is at one server at a time, so redirects in a circle block nobody.
+        One visit is at one server at a time, and leaves it before it waits for another: redirects block nobody.
         """
         with ExitStack() as here:
+            visited = ""
 
             def enter(url: str) -> None:
-                here.close()
+                nonlocal visited
                 host = host_of(url)
-                with self._lock:
-                    gate = self._gates.setdefault(host, threading.Semaphore(self._at_once))
-                here.enter_context(gate)
-                with self._lock:
-                    wait = self._quiet_until.get(host, 0.0) - self._clock()
-                if wait > 0:
-                    self._sleep(wait)
+                if host != visited:
+                    here.close()
+                    here.enter_context(self._turn(host))
+                    visited = host
+                self.wait_for(url)
 
             yield enter
 
+    def wait_for(self, url: str) -> None:
+        """Return when a server does not want to be left alone any more."""
+        host = host_of(url)
+        with self._lock:
+            wait = self._quiet_until.get(host, 0.0) - self._clock()
+        if self._slots:
+            wait = max(wait, self._slots.rest_seconds(host))
+        if wait > 0:
+            self._sleep(min(wait, LONGEST_WAIT_SECONDS))
+
     def leave_alone(self, url: str, seconds: float) -> None:
         """Ask nothing more of a server for so long, ``LONGEST_WAIT_SECONDS`` at most."""
-        until = self._clock() + min(seconds, LONGEST_WAIT_SECONDS)
+        host, seconds = host_of(url), min(seconds, LONGEST_WAIT_SECONDS)
+        until = self._clock() + seconds
         with self._lock:
-            self._quiet_until[host_of(url)] = max(until, self._quiet_until.get(host_of(url), until))
+            self._quiet_until[host] = max(until, self._quiet_until.get(host, until))
+        if self._slots:
+            self._slots.leave_alone(host, seconds)
+
+    def spare(self, response: requests.Response, now: Callable[[], datetime], own_seconds: float) -> None:
+        """Leave a server alone that says it has had enough: for as long as it says, else, after 429, for our own."""
+        if response.status_code not in (429, 503):
+            return
+        seconds = parse_retry_after(response.headers.get("Retry-After"), now())
+        if seconds is None and response.status_code == 429:
+            seconds = own_seconds
+        if seconds:
+            self.leave_alone(response.url, seconds)
+            log.warning("server_spared", url=response.url, seconds=seconds)
+
+    @contextmanager
+    def _turn(self, host: str) -> Iterator[None]:
+        with self._lock:
+            gate = self._gates.setdefault(host, threading.Semaphore(self._at_once))
+        with gate, self._slots.hold(f"host-{host}", self._at_once) if self._slots else nullcontext():
+            yield
+
+
+def shared_hosts(settings: Settings, ledger: Ledger) -> Hosts:
+    """The servers as all processes of a lake treat them."""
+    return Hosts(settings.downloads_per_host, Slots(settings, ledger))
 
 
 def host_of(url: str) -> str:
-    """The server a URL names, port included."""
-    return urlsplit(url).netloc.rpartition("@")[2].lower()
+    """The server a URL names, with its port where that is not the scheme's own."""
+    parts = urlsplit(url)
+    host, standard = parts.netloc.rpartition("@")[2].lower(), {"http": ":80", "https": ":443"}
+    return host.removesuffix(standard.get(parts.scheme.lower(), ":"))
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:

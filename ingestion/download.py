@@ -32,7 +32,7 @@ from ingestion.announced import (
     whole_bytes,
 )
 from ingestion.connections import guarded_session
-from ingestion.courtesy import Hosts, Patience, TryAgain, open_url, parse_retry_after, sort_failure
+from ingestion.courtesy import Hosts, Patience, TryAgain, open_url, sort_failure
 from ingestion.partial import CHUNK_BYTES, Part, Partials
 from ingestion.portal import Resource
 
@@ -93,6 +93,7 @@ class Downloader:
         session: requests.Session | None = None,
         *,
         partials: Partials | None = None,
+        hosts: Hosts | None = None,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = utc_now,
         clock: Callable[[], float] = time.monotonic,
@@ -102,7 +103,7 @@ class Downloader:
         self._addresses = AddressRule(settings.portal_url, resolve)
         self._session = session or guarded_session(self._addresses)
         self._patience = Patience(settings, sleep, now)
-        self._hosts = Hosts(settings.downloads_per_host, clock, sleep)
+        self._hosts = hosts or Hosts(settings.downloads_per_host, clock=clock, sleep=sleep)
         self._partials = partials or Partials(settings.partial, settings.download_max_bytes)
         self._settings, self._max_bytes = settings, settings.download_max_bytes
 
@@ -182,8 +183,7 @@ class Downloader:
     def _accept(self, response: requests.Response, job: _Job) -> None:
         """Let only a usable answer through."""
         status, resource, part = response.status_code, job.resource, job.part
-        if status in (429, 503):
-            self._spare(response)
+        self._hosts.spare(response, self.now, self._settings.http_backoff_seconds)
         sort_failure(response, DOWN)
         if status in (404, 410):
             raise ResourceGone(
@@ -201,15 +201,6 @@ class Downloader:
         encoding = content_encoding(response)
         if encoding not in PLAIN and encoding not in HTTPResponse.CONTENT_DECODERS:
             raise Refused(f"{response.url} came encoded as {encoding!r}, though asked for plain bytes. {REPORT}")
-
-    def _spare(self, response: requests.Response) -> None:
-        """Keep every download off a server that says it has had enough, for as long as it says."""
-        seconds = parse_retry_after(response.headers.get("Retry-After"), self.now())
-        if seconds is None and response.status_code == 429:
-            seconds = self._settings.http_backoff_seconds
-        if seconds:
-            self._hosts.leave_alone(response.url, seconds)
-            log.warning("server_spared", url=response.url, seconds=seconds)
 
     def _receive(self, response: requests.Response, job: _Job) -> None:
         """Append the body to the part; what came of a cut one stays there if it can be continued."""

@@ -29,7 +29,9 @@ from catalog.settings import Settings, load_settings
 from catalog.storage import raw_store
 from catalog.survey import survey_feeds
 from catalog.versions import feed_versions
+from ingestion.courtesy import shared_hosts
 from ingestion.drain import Drain
+from ingestion.portal import PortalClient
 from ingestion.raw import RawZone
 from ingestion.sync import Syncer
 
@@ -150,7 +152,8 @@ def discover_datasets(
     from ingestion.listing import Terms
 
     with recorded_run("discover", [], utc_now().date(), is_tolerant=True, origin=origin) as run:
-        discovery = Discovery(run.settings, run.registry)
+        portal = PortalClient(run.settings, hosts=shared_hosts(run.settings, run.ledger))
+        discovery = Discovery(run.settings, run.registry, portal)
         terms = Terms(query, organization, tag, resource_format)
         outcomes = list(discovery.find(terms, limit, adds=add))
     new = [one.listed.dataset.slug for one in outcomes if not one.followed_by and not one.added]

@@ -19,7 +19,7 @@ from catalog.clock import utc_now
 from catalog.errors import PermanentError, ResourceGone, UsageError
 from catalog.manifests import Checksum as Checksum
 from catalog.settings import Settings
-from ingestion.courtesy import Pace, Patience, TryAgain, new_session, open_url, sort_failure
+from ingestion.courtesy import Hosts, Pace, Patience, TryAgain, new_session, open_url, sort_failure
 
 ADVICE = "The portal may be down or busy: run again later, or check ODH_PORTAL_URL."
 PAGE_SIZE = 100
@@ -201,6 +201,7 @@ class PortalClient:
         session: requests.Session | None = None,
         *,
         page_size: int = PAGE_SIZE,
+        hosts: Hosts | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = utc_now,
@@ -210,6 +211,8 @@ class PortalClient:
         self._session = session or new_session()
         self._pace = Pace(settings.portal_pace, clock, sleep)
         self._patience = Patience(settings, sleep, now)
+        self._hosts = hosts or Hosts(settings.downloads_per_host, clock=clock, sleep=sleep)
+        self._now, self._first_wait = now, settings.http_backoff_seconds
         self._page_size = page_size
 
     def dataset(self, key: str) -> Dataset:
@@ -323,6 +326,7 @@ class PortalClient:
         with open_url(
             self._session, url, check=self._before, timeout_seconds=self._timeout_seconds, headers=headers
         ) as response:
+            self._hosts.spare(response, self._now, self._first_wait)
             sort_failure(response, ADVICE)
             if response.status_code in (404, 410):
                 raise ResourceGone(
@@ -340,6 +344,7 @@ class PortalClient:
             raise PermanentError(
                 f"The portal at {self._base} redirects to {url}. If it has moved there, set ODH_PORTAL_URL to it."
             )
+        self._hosts.wait_for(url)
         self._pace.wait()
 
 

@@ -23,6 +23,7 @@ from catalog.registry import Registry
 from catalog.settings import Settings
 from catalog.storage import raw_store
 from ingestion.bronze import BronzeLoader, Load
+from ingestion.courtesy import shared_hosts
 from ingestion.download import Downloader
 from ingestion.drain import Drain
 from ingestion.portal import Dataset, PortalClient, Resource, read_resource
@@ -76,10 +77,12 @@ class Syncer:
         self.settings, self.ledger, self.run_id, self.registry = settings, ledger, run_id, registry
         self.lakehouse = lakehouse
         self.started_at = utc_now()
-        self.portal = PortalClient(settings)
-        self.downloader = Downloader(settings)
+        hosts = shared_hosts(settings, ledger)
+        self.portal = PortalClient(settings, hosts=hosts)
+        self.downloader = Downloader(settings, hosts=hosts)
         self.raw = RawZone(raw_store(settings))
-        self.loader = BronzeLoader(ledger, lakehouse, self.raw, settings.scratch, run_id, SchemaShelf(settings))
+        shelf = SchemaShelf(settings, hosts)
+        self.loader = BronzeLoader(ledger, lakehouse, self.raw, settings.scratch, run_id, shelf)
 
     def sync(self, feed: Feed, extraction_date: date, on_progress: OnProgress, *, from_raw: bool = False) -> FeedResult:
         """Extract and load one feed; errors are in the result and in the ledger, never raised.

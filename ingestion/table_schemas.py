@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from catalog.errors import OdhError, Refused
 from catalog.feed import Feed
 from catalog.settings import Settings
+from ingestion.courtesy import Hosts
 from ingestion.download import Downloader
 from ingestion.partial import Partials
 from ingestion.portal import Resource
@@ -52,14 +53,14 @@ class _Catalogue(BaseModel):
 class SchemaShelf:
     """Finds and keeps the Table Schemas of one run."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hosts: Hosts | None = None) -> None:
         self.folder, self.catalogue_url = settings.table_schemas, settings.schemas_url
         self.scratch = settings.scratch
         limits = {"http_retries": 0, "download_max_bytes": MAX_BYTES}  # a schema is a help, not worth a long wait
         kept = Partials(
             settings.partial, settings.download_max_bytes
         )  # else what is kept of data would go by our limit
-        self.downloader = Downloader(settings.model_copy(update=limits), partials=kept)
+        self.downloader = Downloader(settings.model_copy(update=limits), partials=kept, hosts=hosts)
         self._answers: dict[str, dict[str, str]] = {}
         self._catalogue: _Catalogue | OdhError | None = None
 

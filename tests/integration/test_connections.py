@@ -5,66 +5,22 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from odd_servers import HEAD, Talk, resource_at, saying, server
 
 from catalog.errors import BadDownload, PortalUnavailable, Refused
 from catalog.settings import Settings
 from ingestion.addresses import AddressRule
 from ingestion.connections import GuardedAdapter
 from ingestion.download import Downloader
-from ingestion.portal import Resource, read_resource
 
 PUBLIC_PORTAL = "https://www.data.gouv.fr"
 ROWS = b"code;nom\n01001;L'Abergement\n"
-Talk = Callable[[socket.socket, bytes], None]  # what a server says on a connection, once asked
-
-
-@contextmanager
-def server(talk: Talk) -> Iterator[str]:
-    """A server that says what it is told to, byte by byte, then closes; its host and port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(8) as pool:
-
-        def serve(connection: socket.socket) -> None:
-            with connection, suppress(OSError):
-                asked = b""
-                while b"\r\n\r\n" not in asked and (read := connection.recv(4096)):
-                    asked += read
-                talk(connection, asked)
-                connection.shutdown(socket.SHUT_RDWR)
-
-        def listen() -> None:
-            with suppress(OSError):
-                while True:
-                    connection = listening.accept()[0]
-                    try:
-                        pool.submit(serve, connection)
-                    except RuntimeError:  # the pool is being closed: who came last is not served
-                        connection.close()
-
-        pool.submit(listen)
-        try:
-            yield f"127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)
-
-
-def saying(*pieces: bytes) -> Talk:
-    def talk(connection: socket.socket, _: bytes) -> None:
-        for piece in pieces:
-            connection.sendall(piece)
-
-    return talk
-
-
-def resource_at(place: str, name: str = "f.csv") -> Resource:
-    return read_resource({"id": name, "url": f"http://{place}/{name}", "format": "csv", "filetype": "remote"})
 
 
 def downloader(place: str, lake: Path, **settings: Any) -> Downloader:
@@ -72,7 +28,6 @@ def downloader(place: str, lake: Path, **settings: Any) -> Downloader:
     return Downloader(Settings(portal_url=f"http://{place}", lake=lake, **chosen))
 
 
-HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNK = b"%x\r\n%b\r\n" % (len(ROWS), ROWS)
 

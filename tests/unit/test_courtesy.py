@@ -9,7 +9,16 @@ import pytest
 
 from catalog.errors import BadDownload, PortalUnavailable
 from catalog.settings import Settings
-from ingestion.courtesy import LONGEST_WAIT_SECONDS, USER_AGENT, Hosts, Pace, Patience, TryAgain, parse_retry_after
+from ingestion.courtesy import (
+    LONGEST_WAIT_SECONDS,
+    USER_AGENT,
+    Hosts,
+    Pace,
+    Patience,
+    TryAgain,
+    host_of,
+    parse_retry_after,
+)
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 
@@ -160,7 +169,14 @@ def test_full_server_holds_up_no_other() -> None:
         enter("https://one.example/f.csv")
         other("https://two.example/f.csv")
         enter("https://three.example/f.csv")  # as a redirect does: the first is free again
-        other("https://one.example:443/")  # another port is another server
+        other("https://one.example:8443/f.csv")  # another port is another server
+
+
+def test_server_is_the_same_by_any_scheme_case_and_written_port() -> None:
+    same = ("http://one.example/", "https://one.example/", "https://me@ONE.example:443/", "http://one.example:80/f")
+    assert {host_of(url) for url in same} == {"one.example"}
+    assert host_of("https://one.example:80/") == "one.example:80"
+    assert host_of("http://[::1]:8000/") == "[::1]:8000"
 
 
 def test_redirect_to_the_same_server_waits_for_nobody() -> None:
