@@ -19,13 +19,13 @@ from ingestion.sample.portal import running_portal
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _dbt_is_imported_once() -> Iterator[None]:
-    """Let each dbt be a fork of one process that has imported it (``tests/forks``); an empty DBT_FORKS turns it off."""
+def _programs_are_imported_once() -> Iterator[None]:
+    """Let dbt and ``odh`` be forks of what has imported them (``tests/forks``); an empty FORKS turns it off."""
     folder = tempfile.mkdtemp()
     with pytest.MonkeyPatch.context() as patched:
-        if "DBT_FORKS" not in os.environ:
-            patched.setenv("DBT_FORKS", str(Path(folder) / "dbt"))
-            patched.setenv("DBT_FORKS_OWNER", str(os.getpid()))
+        if "FORKS" not in os.environ:
+            patched.setenv("FORKS", folder)
+            patched.setenv("FORKS_OWNER", str(os.getpid()))
             patched.setenv("PYTHONPATH", str(Path(__file__).parent / "forks"), prepend=os.pathsep)
         yield
     shutil.rmtree(folder, ignore_errors=True)

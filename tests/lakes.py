@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
+
+import kill_at
 
 from catalog.iceberg import BRONZE
 from catalog.session import open_session
@@ -41,13 +44,23 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def odh(settings: Settings, *arguments: str, check: bool = True, timeout: float = 600) -> Answer:
     """Run ``odh`` in a child process on a lake; ``check`` demands exit code 0."""
-    command = [sys.executable, "-m", "odh", *arguments]
-    done = subprocess.run(
-        command, env=environment(settings), capture_output=True, text=True, timeout=timeout, check=False
-    )
-    answer = Answer(done.returncode, done.stdout, done.stderr)
+    answer = _run(settings, "-m", "odh", *arguments, timeout=timeout)
     assert not check or answer.code == 0, f"{arguments} gave {answer.code}:\n{answer.out[-3000:]}\n{answer.err[-3000:]}"
     return answer
+
+
+def kill_odh(settings: Settings, point: tuple[str, str, int], *arguments: str) -> None:
+    """Let ``odh`` end itself with SIGKILL at a point: a function, before or after it, at which call."""
+    answer = _run(settings, kill_at.__file__, *map(str, point), *arguments)
+    assert answer.code == -signal.SIGKILL, f"{point} was not reached:\n{answer.out}{answer.err}"
+
+
+def _run(settings: Settings, *words: str, timeout: float = 600) -> Answer:
+    """Run Python on a lake, as a fork of a process that has imported what ``odh`` needs (``tests/forks``)."""
+    given = environment(settings) | {"FORK_COMMAND": "yes"}
+    command = [sys.executable, *words]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=timeout, check=False)
+    return Answer(done.returncode, done.stdout, done.stderr)
 
 
 def sql(settings: Settings, statement: str) -> list[tuple[Any, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import kill_at
 import pytest
 from conftest import lake_settings
-from lakes import content_of, environment, odh, sql
+from lakes import content_of, environment, kill_odh, odh, sql
 
 from catalog.iceberg import STAGING, Lakehouse
 from catalog.settings import Settings
@@ -73,10 +71,8 @@ def finished(settings: Settings) -> dict[str, Any]:
 @pytest.mark.timeout(900)  # a run and a half for each step
 def test_killed_at_every_step_ends_as_one_clean_run(tmp_path: Path, portal: str, clean: dict[str, Any]) -> None:
     settings = lake_settings(tmp_path / "lake", portal_url=portal)
-    for target, moment, nth in POINTS:
-        command = [sys.executable, kill_at.__file__, target, moment, str(nth), *RUN]
-        ended = subprocess.run(command, env=environment(settings), capture_output=True, text=True, check=False)
-        assert ended.returncode == -signal.SIGKILL, f"{target} was not reached:\n{ended.stdout}{ended.stderr}"
+    for point in POINTS:
+        kill_odh(settings, point, *RUN)
     assert finished(settings) == clean
     killed = sql(settings, "select count(*) from ops.runs where status = 'interrupted'")
     assert killed == [(len(POINTS),)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import kill_at
 import pytest
-from lakes import content_of, environment, odh, sql
+from lakes import content_of, kill_odh, odh, sql
 from push_lake import GOOD, PushLake
 
 from catalog.push.log import entries, segments
@@ -37,10 +37,8 @@ def test_a_drain_killed_at_every_step_ends_as_one_clean_drain(tmp_path: Path) ->
         killed.push(records, key)
     killed.log.close()
     shutil.copytree(killed.settings.push_log, clean.settings.push_log)
-    for target, moment, nth in POINTS:
-        command = [sys.executable, kill_at.__file__, target, moment, str(nth), "drain"]
-        ended = subprocess.run(command, env=environment(killed.settings), capture_output=True, text=True, check=False)
-        assert ended.returncode == -signal.SIGKILL, f"{target} was not reached:\n{ended.stdout}{ended.stderr}"
+    for point in POINTS:
+        kill_odh(killed.settings, point, "drain")
     for lake in (killed, clean):
         odh(lake.settings, "drain")
         assert segments(lake.settings.push_log) == [], "all is known, and the writer is gone"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import kill_at
 import pytest
 import yaml
-from lakes import Answer, environment, odh, sql
+from lakes import Answer, kill_odh, odh, sql
 from raw_files import put_raw, zipped
 from tiny_warehouse import REAL, TinyWarehouse, feed
 
@@ -113,9 +109,7 @@ def erasure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Erasure]:
         assert {path for path in bytes_of(tiny) if "warehouse" in path or "raw" in path} >= {
             path for path in before if path.endswith((".parquet", ".csv"))
         }
-        command = [sys.executable, kill_at.__file__, "catalog.erasure:Eraser.erase", "after", "1", *ERASE]
-        ended = subprocess.run(command, env=environment(tiny.settings), capture_output=True, text=True, check=False)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        kill_odh(tiny.settings, ("catalog.erasure:Eraser.erase", "after", 1), *ERASE)
         first, again = odh(tiny.settings, *ERASE), odh(tiny.settings, *ERASE)
         assert sql(tiny.settings, kept) == others
         yield Erasure(tiny, before, listed, _json(first), _json(again), others)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -15,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import kill_at
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import lake_settings
-from lakes import environment, odh
+from lakes import kill_odh, odh
 
 from catalog import releases
 from catalog.iceberg import BRONZE, GOLD, STAGING, Lakehouse, Pin, arrow_schema, content_id
@@ -343,11 +339,9 @@ def test_killed_at_every_step_a_lake_reads_the_same_and_the_next_upkeep_ends_the
     with closing(Lake(tmp_path, file_delay_days=0)) as lake:
         fill(lake)
         read = lake.read()
-        for target, moment, nth in POINTS:
-            command = [sys.executable, kill_at.__file__, target, moment, str(nth), "maintain"]
-            ended = subprocess.run(command, env=environment(lake.settings), capture_output=True, text=True, check=False)
-            assert ended.returncode == -signal.SIGKILL, f"{target} was not reached:\n{ended.stdout}{ended.stderr}"
-            assert lake.read() == read, target
+        for point in POINTS:
+            kill_odh(lake.settings, point, "maintain")
+            assert lake.read() == read, point
         done = odh(lake.settings, "maintain", "--json").json
         assert done["dry_run"] is False
         assert lake.read() == read

@@ -142,6 +142,16 @@ def test_bad_sql_is_misuse(settings: Settings) -> None:
     refused(odh(settings, "sql", "selec 1", check=False), 2, "syntax error")
 
 
+@pytest.mark.parametrize("statement", ["select 1 as one, 'é' as two", "selec 1"])
+def test_a_fork_answers_as_a_process_of_its_own(
+    settings: Settings, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the other tests show of forks (``tests/forks``) holds for a command that a person starts."""
+    fork = odh(settings, "sql", statement, check=False)
+    monkeypatch.setenv("FORKS", "")
+    assert odh(settings, "sql", statement, check=False) == fork
+
+
 def test_a_late_error_of_sql_is_misuse_too(settings: Settings) -> None:
     late = "select if(i = 3000000, error('late'), i) from range(3000001) as t(i)"
     refused(odh(settings, "sql", late, check=False), 2, "late")

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import kill_at
 import pytest
 import yaml
 from conftest import lake_settings
-from lakes import environment, sql
+from lakes import kill_odh, sql
 from raw_files import put_raw
 from tiny_warehouse import feed
 
@@ -154,10 +150,8 @@ POINTS = (
 def test_killed_at_every_step_retention_is_ended_by_the_next_upkeep(tmp_path: Path) -> None:
     with closing(Kept(tmp_path, {"days": 2})) as lake:
         lake.fill()
-        for target, moment, nth in POINTS:
-            command = [sys.executable, kill_at.__file__, target, moment, str(nth), "maintain"]
-            ended = subprocess.run(command, env=environment(lake.settings), capture_output=True, text=True, check=False)
-            assert ended.returncode == -signal.SIGKILL, f"{target} was not reached:\n{ended.stdout}{ended.stderr}"
+        for point in POINTS:
+            kill_odh(lake.settings, point, "maintain")
         now = datetime.now(UTC)
         lake.maintain(now=now)
         assert lake.rows("f__states") == [(DAYS[0], "s", "1"), *[(DAYS[4], k, "4") for k in "ab"]]
