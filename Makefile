@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+# without its bytecode kept, each start of Python compiles hundreds of modules anew: half of what `odh` then takes
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the commands
