@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import hypothesis
 import pytest
 from shared_portal import ControlledPortal, shared_portal
 
@@ -16,6 +17,9 @@ from catalog.functions import install_functions
 from catalog.settings import PREFIX, Settings
 from ingestion.sample.generator import write_sample
 from ingestion.sample.portal import running_portal
+
+hypothesis.settings.register_profile("tests", deadline=None)  # how long a case takes says how busy the machine is
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)
