@@ -142,9 +142,15 @@ def running_airflow(folder: Path, settings: Settings, database: str) -> Iterator
         for part in PARTS:
             log = folder / f"{part[0]}.log"
             stack.enter_context(services.daemon(["env", *_words(given), airflow(), *part], log, stop=signal.SIGTERM))
-        client = stack.enter_context(httpx.Client(base_url=url, timeout=60, trust_env=False))
+        yield stack.enter_context(logged_in(url, given, lambda: PASSWORD))
+
+
+@contextmanager
+def logged_in(url: str, given: dict[str, str], password: Callable[[], str]) -> Iterator[Scheduler]:
+    """An Airflow that was started, once it is healthy, asked as its user ``admin``."""
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         wait_for(lambda: _is_healthy(client), "Airflow")
-        token = client.post("/auth/token", json={"username": "admin", "password": PASSWORD})
+        token = client.post("/auth/token", json={"username": "admin", "password": password()})
         assert token.status_code == 201, token.text
         client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
         yield Scheduler(url, given, client)
