@@ -302,20 +302,37 @@ def not_erased(erased: Sequence[Person], table: str, rows: str, settings: Settin
 def keep_away(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, table: str, run_id: str) -> int:
     """Take out of a bronze table the rows a later file brought of persons erased from it; the feed's lock is held.
 
+    Their lines are kept with each erasure first: by them the next time it is run finds what is in raw.
+
     Raises:
         BuildFailed: somebody was erased, and the key their hashes were made with is not set.
     """
-    erased, pin = persons(ledger, table), lakehouse.pin(BRONZE, table)
-    if not erased or pin is None or pin.snapshot_id is None:
+    erased = persons(ledger, table)
+    pin = lakehouse.pin(BRONZE, table) if erased else None
+    if pin is None or pin.snapshot_id is None:
         return 0
     key = personal_data_key(settings, f"persons were erased from {table}, and stay away by their hashes")
     theirs = " or ".join(f"({person.condition(key)})" for person in erased)
     with closing(Upkeep(settings, ledger, lakehouse, settings.scratch / run_id, utc_now())) as upkeep:
+        if not affected_files(upkeep.connection, pin, theirs):
+            return 0
+        for person in erased:
+            _note_lines(ledger, person, Eraser(ledger, lakehouse, upkeep, person, key).find_lines())
         rows = upkeep.remove_rows(BRONZE, table, theirs)
     reason = "a later file brought persons back who were erased"
     told = Removal("erased_rows", f"{reason}; run {run_id}", BRONZE, table, feed=table.partition("__")[0], rows=rows)
     record_removals(ledger, run_id, [told] if rows else [])
     return rows
+
+
+def _note_lines(ledger: Ledger, person: Person, lines: Sequence[Line]) -> None:
+    e = schema.erasures
+    same = (e.c.table_name == person.table, e.c.columns == json.dumps(list(person.hashes)))
+    mine = (*same, e.c.key_hash == json.dumps(list(person.hashes.values())))
+    with ledger.begin() as connection:
+        told = json.loads(connection.scalar(sa.select(e.c.report).where(*mine)) or "{}")
+        told["lines"] = sorted({*lines, *(tuple(line) for line in told.get("lines", []))})
+        connection.execute(e.update().where(*mine).values(report=json.dumps(told)))
 
 
 def lines_condition(lines: Iterable[Line]) -> str:

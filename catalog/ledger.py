@@ -313,6 +313,12 @@ class Ledger:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
+    def settle(self) -> None:
+        """Let SQLite keep nothing beside its file of what was deleted; the server's own files are the server's."""
+        if self.engine.dialect.name == "sqlite":
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+
     def _revision(self) -> str | None:
         with self.engine.connect() as connection:
             if not sa.inspect(connection).has_table("alembic_version"):

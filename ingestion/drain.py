@@ -20,6 +20,7 @@ import structlog
 from catalog.build import Builder, BuildResult
 from catalog.clock import utc_now
 from catalog.dbt import Dbt
+from catalog.erasure import keep_away
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
@@ -91,16 +92,24 @@ class Drain:
         Raises:
             LakeBusy: another process drains, or loads one of the feeds.
         """
-        done = Drained()
         with exclusive(self.settings, self.ledger, "push"):
-            for flush in receipts.planned_flushes(self.ledger):  # a crash left it, or an error
-                self._flush(flush, run_id, done)
-            while parts := receipts.next_parts(self.folder, self.ledger, FLUSH_BYTES):
-                self._flush(receipts.plan_flush(self.ledger, parts), run_id, done)
-            known = receipts.known_until(self.ledger)
-            for segment in segments(self.folder):
-                if segment in known:
-                    remove_drained(self.folder, segment, known[segment])
+            return self.take_in(run_id)
+
+    def take_in(self, run_id: str) -> Drained:
+        """Do what ``load`` does; the lock of pushes is held.
+
+        Raises:
+            LakeBusy: another process loads one of the feeds.
+        """
+        done = Drained()
+        for flush in receipts.planned_flushes(self.ledger):  # a crash left it, or an error
+            self._flush(flush, run_id, done)
+        while parts := receipts.next_parts(self.folder, self.ledger, FLUSH_BYTES):
+            self._flush(receipts.plan_flush(self.ledger, parts), run_id, done)
+        known = receipts.known_until(self.ledger)
+        for segment in segments(self.folder):
+            if segment in known:
+                remove_drained(self.folder, segment, known[segment])
         return done
 
     def _flush(self, flush: Flush, run_id: str, done: Drained) -> None:
@@ -160,6 +169,9 @@ class Drain:
             loader = BronzeLoader(self.ledger, self.lakehouse, self.raw, scratch, run_id)
             loads = loader.load(feed, [manifest])
             done.loads += [(load, pile.day) for load in loads]
+            for table in feed.declared:
+                name = bronze_table(feed.feed, table.name)
+                keep_away(self.settings, self.ledger, self.lakehouse, name, run_id)
         return next((load.reason for load in loads if load.status == "refused"), None)
 
     def _keep(self, pile: _Pile, run_id: str) -> Manifest | None:

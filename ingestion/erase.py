@@ -22,6 +22,7 @@ from catalog.runs import Run
 from catalog.serving import SUFFIX
 from catalog.storage import raw_store
 from catalog.upkeep import Upkeep, finish_rewrites
+from ingestion.erase_pushed import PushedRefusals, keys_naming
 from ingestion.erase_raw import RawChange, count_in_raw, erase_from_raw
 from ingestion.raw import RawZone
 
@@ -82,6 +83,9 @@ def _carry_out(
     erased.unsearched = eraser.unsearched(feed.domain)
     erased.removed["ops.rejects"] = eraser.erase_rejects(lines, list(values.values()))
     looks = {"reports": partial(_reports_of, run, values), "serving": partial(_copies_of, run, eraser, feed)}
+    if feed.is_pushed:
+        raw += _erase_pushed(run, feed, zone, person, erased, values, told)
+        looks["keys"] = partial(keys_naming, run.settings.push_log, list(values.values()))
     for name, look in looks.items():
         held = list(look())
         for path in held:
@@ -89,7 +93,20 @@ def _carry_out(
         erased.removed[name], erased.left[name] = len(held), len(list(look()))
     erased.left["raw.files"] = count_in_raw(zone, feed.feed, lines, values, scratch)
     write_report(run.ledger, erased, is_finished=erased.is_proven)
+    run.ledger.settle()
     return _report(erased, raw)
+
+
+def _erase_pushed(
+    run: Run, feed: Feed, zone: RawZone, person: Person, erased: Erased, values: Mapping[str, str], reason: str
+) -> list[RawChange]:
+    """Take the person out of what is kept of pushes that broke the contract."""
+    pushed = PushedRefusals(run.ledger, zone, feed.feed, person.table, list(values.values()), run.settings.scratch)
+    changes = pushed.erase(erased.erasure_id)
+    record_removals(run.ledger, run.run_id, [one.removal(reason, feed.feed) for one in changes])
+    erased.removed["receipts"], erased.left["receipts"] = pushed.erase_faults(), pushed.count_faults()
+    erased.left["raw.rejected"] = pushed.count()
+    return changes
 
 
 def _report(erased: Erased, raw: Sequence[RawChange]) -> dict[str, Any]:

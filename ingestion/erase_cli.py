@@ -47,11 +47,20 @@ def erase(
 
 
 def _erase(run: Run, feed: str, name: str, values: Mapping[str, str], reason: str, *, is_dry: bool) -> dict[str, Any]:
+    from contextlib import ExitStack
+
     from catalog.locks import exclusive
     from ingestion.erase import erase_person
+    from ingestion.erase_pushed import drain_first
 
-    with exclusive(run.settings, run.ledger, "build"), exclusive(run.settings, run.ledger, f"feed-{feed}"):
-        return erase_person(run, run.registry.get(feed), name, values, reason, is_dry=is_dry)
+    found = run.registry.get(feed)
+    with ExitStack() as held:
+        if found.is_pushed:
+            held.enter_context(exclusive(run.settings, run.ledger, "push"))
+            run.errors += [] if is_dry else drain_first(run)
+        for lock in ("build", f"feed-{feed}"):
+            held.enter_context(exclusive(run.settings, run.ledger, lock))
+        return erase_person(run, found, name, values, reason, is_dry=is_dry)
 
 
 def _print(report: dict[str, Any]) -> None:

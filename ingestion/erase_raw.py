@@ -25,7 +25,7 @@ from catalog.ledger import Ledger
 from catalog.retained import Removal
 from ingestion.decode import DecodedTable, decode
 from ingestion.history import facts_of
-from ingestion.raw import Manifest, RawErasure, RawZone
+from ingestion.raw import PUSHED, Manifest, RawErasure, RawZone
 
 _PACKED = (b"\x1f\x8b", b"PK", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstd
 _WIDE = ("utf-16", "utf-32", "utf_16", "utf_32")  # encodings in which an end of line is not the byte 10
@@ -66,15 +66,15 @@ def erase_from_raw(
         if manifest is None or not zone.holds(manifest):
             continue
         path = zone.local_file(manifest, scratch)
-        before = _sha256(path)
+        before = sha256_of(path)
         cleaned, count, why = _cleaned(ledger, eraser, manifest, path, lines, values, scratch)
-        if cleaned is not None and _sha256(cleaned) == before:
+        if cleaned is not None and sha256_of(cleaned) == before:
             cleaned.unlink()
             continue
         changes.append(RawChange(manifest.key, count if cleaned else None, before, why))
         if is_dry:
             continue
-        after = _sha256(cleaned) if cleaned else None
+        after = sha256_of(cleaned) if cleaned else None
         facts: dict[str, Any] = {"lines": count if cleaned else None, "sha256_before": before, "sha256_after": after}
         note = RawErasure(erasure_id=erasure_id, erased_at=utc_now(), **facts)
         zone.replace_erased(manifest.key, cleaned, feed, note)
@@ -151,6 +151,8 @@ def _encoding(ledger: Ledger, manifest: Manifest) -> str:
 
 def _why_not_cut(ledger: Ledger, manifest: Manifest, path: Path) -> str | None:
     """Why lines of a file cannot be cut; None when they can."""
+    if manifest.evidence == PUSHED:  # one record a line
+        return None
     facts = _facts(ledger, manifest)
     if not facts or any(one["member"] or one.get("kind") != "csv" for one in facts):
         return "it is no plain delimited text"
@@ -189,6 +191,6 @@ def _matches_of(table: DecodedTable, values: Mapping[str, str]) -> int:
     return int(table.frame.filter(*theirs).select(pl.len()).collect().item())
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -196,6 +196,17 @@ def note_drained(folder: Path, segment: str, end: int) -> None:
     remove_drained(folder, segment, end)
 
 
+def wipe_drained(folder: Path, segment: str, end: int) -> None:
+    """Overwrite the entries up to ``end`` of a segment that is still being written; the ledger knows them all."""
+    with suppress(FileNotFoundError), (folder / f"{segment}.log").open("r+b") as stream:
+        note_drained(folder, segment, end)  # whoever counts what waits begins behind them
+        stream.seek(len(MAGIC))
+        for start in range(len(MAGIC), end, 1 << 20):
+            stream.write(bytes(min(1 << 20, end - start)))
+        stream.flush()
+        os.fdatasync(stream.fileno())
+
+
 def remove_drained(folder: Path, segment: str, end: int) -> bool:
     """Remove a segment that nobody writes any more and whose entries, up to ``end``, are all known to the ledger."""
     path = folder / f"{segment}.log"

@@ -64,7 +64,8 @@ def _find(content: str, *, is_lines: bool) -> _Found:
     except NotJson as error:
         return _find_lines(content, error)
     if is_lines and isinstance(document, dict) and document.get("type") not in ("FeatureCollection", "Feature"):
-        return _Found([(1, document)], _object, {"kind": "ndjson", "array": "one object per line"})
+        line = 1 + content[: len(content) - len(content.lstrip())].count("\n")  # an erasure may have emptied others
+        return _Found([(line, document)], _object, {"kind": "ndjson", "array": "one object per line"})
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
         found = _found(document.get("features"), _feature, "geojson", "features")
         return replace(found, system=_system(document))

@@ -189,6 +189,10 @@ def test_a_later_file_does_not_bring_the_person_back(erasure: Erasure) -> None:
     assert [one.status for one in tiny.build(DAYS[2], "people").domains] == ["built"]
     for table in ("silver.stg_people__lines", "gold.fct_people"):
         assert sql(tiny.settings, f"select id from {table}") == [("15-AB-5",)]
+    bytes_of(tiny)  # closes the ledger, as in the fixture
+    told = odh(tiny.settings, *ERASE).json
+    assert [one["lines"] for one in told["raw"]] == [1], "run again, it finds what raw kept of the later file"
+    assert not any(HER.encode() in path.read_bytes() for path in (tiny.settings.lake / "raw").rglob("*.csv"))
 
 
 def test_what_is_not_there_is_refused(erasure: Erasure) -> None:
