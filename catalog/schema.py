@@ -351,7 +351,7 @@ push_batches = sa.Table(
     metadata,
     sa.Column("receipt", Text, primary_key=True),
     sa.Column("feed", Text, nullable=False),
-    sa.Column("status", Text, nullable=False),  # bronze, curated, rejected, duplicate, failed
+    sa.Column("status", Text, nullable=False),  # accepted (held in raw), bronze, curated, rejected, duplicate, failed
     sa.Column("reason", Text),  # why it failed, or what its release waits for
     sa.Column("records", sa.BigInteger, nullable=False),  # that went into bronze
     sa.Column("rejected", sa.BigInteger, nullable=False),

@@ -21,6 +21,7 @@ from catalog.build import Builder, BuildResult
 from catalog.clock import utc_now
 from catalog.dbt import Dbt
 from catalog.erasure import keep_away
+from catalog.errors import InvalidFeed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
@@ -30,7 +31,7 @@ from catalog.push import receipts
 from catalog.push.batch import Batch, decode_batch, told_faults
 from catalog.push.fields import RECORDS, REJECTED
 from catalog.push.log import Entry, entries, note_drained, remove_drained, segments
-from catalog.push.receipts import Flush, Part
+from catalog.push.receipts import Flush, HeldFile, Part
 from catalog.registry import Registry
 from catalog.releases import current_release
 from catalog.settings import Settings
@@ -102,6 +103,8 @@ class Drain:
             LakeBusy: another process loads one of the feeds.
         """
         done = Drained()
+        for held in receipts.held_files(self.ledger):
+            self._take_up(held, run_id, done)
         for flush in receipts.planned_flushes(self.ledger):  # a crash left it, or an error
             self._flush(flush, run_id, done)
         while parts := receipts.next_parts(self.folder, self.ledger, FLUSH_BYTES):
@@ -117,8 +120,8 @@ class Drain:
         rows = [self._row(entry, batch, status="duplicate", duplicate_of=first) for entry, batch, first in repeated]
         rejects: list[dict[str, Any]] = []
         for (feed, day), pile in piles.items():
-            reason = self._load_pile(pile, run_id, done)
-            rows += self._rows(pile, reason)
+            status, reason = self._load_pile(pile, run_id, done)
+            rows += self._rows(pile, status, reason)
             rejects += self._rejects(pile)
             done.errors += [f"{feed} of {day}: {reason}"] if reason else []
         receipts.finish_flush(self.ledger, flush, rows, rejects)
@@ -150,29 +153,47 @@ class Drain:
     def _entries(self, part: Part) -> Iterable[Entry]:
         return entries(self.folder, part.segment, part.start, part.end)
 
-    def _load_pile(self, pile: _Pile, run_id: str, done: Drained) -> str | None:
-        """Take one pile into raw and bronze; why its records could not enter bronze, if so.
-
-        Raises:
-            InvalidFeed: its feed's file is wrong, so that nobody knows; it is drained once that is corrected.
-        """
-        feed = self.registry.feeds.get(pile.feed)
-        if feed is None:
-            survey_feeds(self.settings).demand([pile.feed])
+    def _load_pile(self, pile: _Pile, run_id: str, done: Drained) -> tuple[str, str | None]:
+        """Take one pile into raw and bronze; what its accepted batches are then, and why they are no further."""
         with exclusive(self.settings, self.ledger, f"feed-{pile.feed}"):
             manifest = self._keep(pile, run_id)
-            if manifest is None:
-                return None
-            if feed is None or not feed.is_pushed:
-                return f"no push feed is named {pile.feed!r} any more; its records are in raw, {manifest.key}"
-            scratch = self.settings.scratch
-            loader = BronzeLoader(self.ledger, self.lakehouse, self.raw, scratch, run_id)
-            loads = loader.load(feed, [manifest])
-            done.loads += [(load, pile.day) for load in loads]
-            for table in feed.declared:
-                name = bronze_table(feed.feed, table.name)
-                keep_away(self.settings, self.ledger, self.lakehouse, name, run_id)
-        return next((load.reason for load in loads if load.status == "refused"), None)
+            return self._into_bronze(manifest, run_id, done) if manifest else ("rejected", None)
+
+    def _take_up(self, held: HeldFile, run_id: str, done: Drained) -> None:
+        """Take a raw file into bronze that waited there for its feed's file to be corrected."""
+        with exclusive(self.settings, self.ledger, f"feed-{held.feed}"):
+            outcome: tuple[str, str | None] = ("failed", "its raw file is gone")
+            if manifest := self.raw.manifest(held.feed, held.extraction_date, held.resource_id):
+                self._record(manifest, run_id)
+                outcome = self._into_bronze(manifest, run_id, done)
+        status, reason = outcome
+        done.errors += [f"{held.feed} of {held.extraction_date}: {reason}"] if reason else []
+        if status != "accepted":
+            receipts.take_up(self.ledger, held, status, reason, self._table_name(held.feed))
+
+    def _into_bronze(self, manifest: Manifest, run_id: str, done: Drained) -> tuple[str, str | None]:
+        """Take one raw file into bronze; the lock of its feed is held."""
+        feed = self.registry.feeds.get(manifest.feed)
+        if feed is None and (wrong := self._what_is_wrong(manifest.feed)):
+            return "accepted", wrong
+        if feed is None or not feed.is_pushed:
+            gone = f"no push feed is named {manifest.feed!r} any more; its records are in raw, {manifest.key}"
+            return "failed", gone
+        loader = BronzeLoader(self.ledger, self.lakehouse, self.raw, self.settings.scratch, run_id)
+        loads = loader.load(feed, [manifest])
+        done.loads += [(load, manifest.extraction_date) for load in loads]
+        for table in feed.declared:
+            keep_away(self.settings, self.ledger, self.lakehouse, bronze_table(feed.feed, table.name), run_id)
+        refused = next((load.reason for load in loads if load.status == "refused"), None)
+        return ("failed" if refused else "bronze"), refused
+
+    def _what_is_wrong(self, feed: str) -> str | None:
+        """What is wrong with a feed's file; None where that is not why it is not known."""
+        try:
+            survey_feeds(self.settings).demand([feed])
+        except InvalidFeed as error:
+            return f"{error} Its records are in raw, and go on once it is corrected."
+        return None
 
     def _keep(self, pile: _Pile, run_id: str) -> Manifest | None:
         """Write the raw files of a pile: of the records that may enter bronze, and of those that may not."""
@@ -193,15 +214,19 @@ class Drain:
         facts = {"started_at": min(moments), "finished_at": max(moments), "batches": len(pile.batches)}
         path = folder / f"{title}.ndjson"
         manifest = self.raw.keep_pushed(pile.feed, pile.day, resource_id, title, path, **facts)
-        feed = self.registry.feeds.get(pile.feed)
+        self._record(manifest, run_id)
+        return manifest
+
+    def _record(self, manifest: Manifest, run_id: str) -> None:
+        feed = self.registry.feeds.get(manifest.feed)
         table = feed.table_of(manifest.title, manifest.file_name) if feed else None
         self.ledger.record_extraction(
-            feed=pile.feed,
-            extraction_date=pile.day,
-            resource_id=resource_id,
+            feed=manifest.feed,
+            extraction_date=manifest.extraction_date,
+            resource_id=manifest.resource_id,
             run_id=run_id,
             dataset_id=manifest.dataset_id,
-            title=title,
+            title=manifest.title,
             table_name=table.name if table else None,
             status=manifest.status if table else "kept",  # rejected records are to be found, not to be loaded
             source_url=manifest.source_url,
@@ -213,14 +238,14 @@ class Drain:
             started_at=manifest.started_at,
             finished_at=manifest.finished_at,
         )
-        return manifest
 
-    def _rows(self, pile: _Pile, reason: str | None) -> list[dict[str, Any]]:
+    def _rows(self, pile: _Pile, status: str, reason: str | None) -> list[dict[str, Any]]:
         rows, line = [], 1
         for entry, batch in pile.batches:
-            status = "failed" if reason and batch.accepted else "bronze" if batch.accepted else "rejected"
-            place = {"resource_id": pile.resource_id, "first_line": line} if batch.accepted else {}
-            rows.append(self._row(entry, batch, status=status, reason=reason if batch.accepted else None, **place))
+            told: dict[str, Any] = {"status": "rejected"}
+            if batch.accepted:
+                told = {"status": status, "reason": reason, "resource_id": pile.resource_id, "first_line": line}
+            rows.append(self._row(entry, batch, **told))
             line += batch.accepted
         return rows
 
@@ -250,14 +275,15 @@ class Drain:
     def _rejects(self, pile: _Pile) -> list[dict[str, Any]]:
         """Rejected records in the ledger's words, each with its line of the raw file that holds them."""
         feed = self.registry.feeds.get(pile.feed)
-        table = feed.declared[0] if feed and feed.declared else None
+        # what is wrong or gone does not say which of its columns are kept from readers
+        is_told = feed is not None and not any(table.masks for table in feed.declared)
         rows: list[dict[str, Any]] = []
         for one in (one for _, batch in pile.batches for one in batch.rejected):
             raw_text = one.raw.decode("utf-8", "replace")
             rows.append(
                 {
                     "feed": pile.feed,
-                    "table_name": bronze_table(pile.feed, table.name) if table else pile.feed,
+                    "table_name": self._table_name(pile.feed),
                     "resource_id": f"{pile.resource_id}-{REJECTED}",
                     "extraction_date": pile.day,
                     "source_file": f"{REJECTED}.ndjson",
@@ -265,11 +291,15 @@ class Drain:
                     "source_line": len(rows) + 1,
                     "stage": "contract",
                     "column_name": one.faults[0].field if len(one.faults) == 1 else None,
-                    "raw_text": WITHHELD if table and table.masks else raw_text,
+                    "raw_text": raw_text if is_told else WITHHELD,
                     "reason": "; ".join(f"{f.field}: {f.reason}" if f.field else f.reason for f in one.faults),
                 }
             )
         return rows
+
+    def _table_name(self, name: str) -> str:
+        feed = self.registry.feeds.get(name)
+        return bronze_table(name, feed.declared[0].name) if feed and feed.declared else name
 
     # Bronze to the release
 

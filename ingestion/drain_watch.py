@@ -102,4 +102,4 @@ def flush(settings: Settings, ledger: Ledger, lakehouse: Lakehouse, dbt: Dbt | N
         finally:
             shutil.rmtree(settings.scratch / run_id, ignore_errors=True)
     ledger.finish_run(run_id, "failed" if errors else "succeeded", "\n".join(errors) or None)
-    return not receipts.feeds_to_release(ledger)
+    return not receipts.unreleased_batches(ledger)

@@ -57,7 +57,7 @@ def _erase(run: Run, feed: str, name: str, values: Mapping[str, str], reason: st
     with ExitStack() as held:
         if found.is_pushed:
             held.enter_context(exclusive(run.settings, run.ledger, "push"))
-            run.errors += [] if is_dry else drain_first(run)
+            run.errors += [] if is_dry else drain_first(run, feed)
         for lock in ("build", f"feed-{feed}"):
             held.enter_context(exclusive(run.settings, run.ledger, lock))
         return erase_person(run, found, name, values, reason, is_dry=is_dry)

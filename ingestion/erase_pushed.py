@@ -28,17 +28,20 @@ from ingestion.erase_raw import RawChange, sha256_of
 from ingestion.raw import PUSHED, Manifest, RawErasure, RawZone
 
 
-def drain_first(run: Run) -> list[str]:
-    """Take all that waits in the log into bronze, where it is found, and wipe it off the log; return what went wrong.
+def drain_first(run: Run, feed: str) -> list[str]:
+    """Take all that waits in the log into bronze, where it is found, and wipe it off the log.
 
     The lock of pushes is held until the erasure is done: what comes meanwhile is drained after it, and kept away.
+
+    Returns:
+        What of the feed could not enter bronze, and so is not found there.
     """
     done = Drain(run.settings, run.registry, run.ledger, run.lakehouse).take_in(run.run_id)
     known = receipts.known_until(run.ledger)
     for segment in segments(run.settings.push_log):
         if segment in known:
             wipe_drained(run.settings.push_log, segment, known[segment])
-    return done.errors
+    return [error for error in done.errors if error.startswith(f"{feed} of ")]
 
 
 @dataclass(frozen=True, slots=True)

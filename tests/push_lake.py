@@ -83,9 +83,9 @@ class PushLake:
         (feeds / "capteurs.yml").write_text(yaml.safe_dump(FEED), "utf-8")
         self.contracts = {"capteurs": Contract(load_registry(self.settings).get("capteurs"))}
 
-    def push(self, records: Iterable[Any], key: str | None = None) -> str:
+    def push(self, records: Iterable[Any], key: str | None = None, feed: str = "capteurs") -> str:
         """Put one batch into the log, as the gateway does, and return its receipt."""
-        body = json.dumps({"feed": "capteurs", "data": list(records)}).encode()
+        body = json.dumps({"feed": feed, "data": list(records)}).encode()
         _, payload = take(body, self.contracts, time.time_ns() // 1000, key=key)
         return self.log.append([payload])[0]
 

@@ -54,10 +54,10 @@ def _runs(connection: sa.Connection, since: datetime) -> list[RunRow]:
 
 
 def _waiting(connection: sa.Connection, undrained: Backlog) -> Waiting | None:
-    """Batches in the log, and those in bronze whose domain was not released yet."""
+    """Batches in the log, those held in raw, and those in bronze whose domain was not released yet."""
     c = schema.push_batches.c
     query = sa.select(sa.func.count().label("batches"), sa.func.min(c.received_at).label("since"))
-    unreleased = connection.execute(query.where(c.status == "bronze")).one()
+    unreleased = connection.execute(query.where(c.status.in_(("accepted", "bronze")))).one()
     moments = [moment for moment in (undrained.oldest_at, unreleased.since) if moment]
     return Waiting(undrained.batches + unreleased.batches, min(moments)) if moments else None
 

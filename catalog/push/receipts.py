@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from catalog import schema
 from catalog.clock import utc_now
 from catalog.ledger import Ledger
 from catalog.push.batch import decode_batch, told_faults
+from catalog.push.fields import REJECTED
 from catalog.push.log import MAGIC, entries, entry_at, place_of, segments
 
 KEY_HOURS = 24  # for which an idempotency key is remembered
@@ -39,6 +40,15 @@ class Flush:
 
     flush_id: str
     parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A raw file whose batches are not in bronze, for the file of their feed is wrong."""
+
+    feed: str
+    extraction_date: date
+    resource_id: str
 
 
 def planned_flushes(ledger: Ledger) -> list[Flush]:
@@ -98,6 +108,26 @@ def finish_flush(
             connection.execute(f.delete().where(*before))
 
 
+def held_files(ledger: Ledger) -> list[HeldFile]:
+    """Raw files that wait for the file of their feed to be corrected: their batches are told as accepted, and why."""
+    c = schema.push_batches.c
+    query = sa.select(c.feed, c.extraction_date, c.resource_id).where(c.status == "accepted").distinct()
+    with ledger.begin() as connection:
+        rows = connection.execute(query.order_by(c.resource_id))
+        return [HeldFile(row.feed, row.extraction_date, row.resource_id) for row in rows]
+
+
+def take_up(ledger: Ledger, held: HeldFile, status: str, reason: str | None, table_name: str) -> None:
+    """Write down what became of the batches of a file that was held, and which table its rejects are of."""
+    b, r = schema.push_batches, schema.rejects
+    mine = (b.c.feed == held.feed, b.c.resource_id == held.resource_id, b.c.status == "accepted")
+    told = {"status": status, "reason": reason, "bronze_at": utc_now() if status == "bronze" else None}
+    theirs = (r.c.resource_id == f"{held.resource_id}-{REJECTED}", r.c.stage == "contract")
+    with ledger.begin() as connection:
+        connection.execute(b.update().where(*mine).values(**told))
+        connection.execute(r.update().where(*theirs).values(table_name=table_name))
+
+
 def first_of_key(ledger: Ledger, key_hash: str, body_hash: str, received_at: datetime) -> str | None:
     """The receipt of the batch that had an idempotency key and this body first, while the key is remembered."""
     c = schema.push_batches.c
@@ -140,10 +170,10 @@ def forget_receipts(ledger: Ledger, before: datetime) -> int:
 
 
 def unreleased_batches(ledger: Ledger) -> int:
-    """Batches that are in bronze and in no release yet."""
+    """Batches that are drained and in no release yet."""
     c = schema.push_batches.c
     with ledger.begin() as connection:
-        return connection.scalar(sa.select(sa.func.count()).where(c.status == "bronze")) or 0
+        return connection.scalar(sa.select(sa.func.count()).where(c.status.in_(("accepted", "bronze")))) or 0
 
 
 def find_receipt(ledger: Ledger, folder: Path, receipt: str) -> dict[str, Any] | None:

@@ -13,15 +13,17 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from api_lake import serving
 from lakes import sql
-from push_lake import GOOD, PushLake
+from push_lake import FEED, GOOD, PushLake
 
-from catalog.errors import InvalidFeed
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
+from catalog.policies import WITHHELD
 from catalog.push import receipts
 from catalog.push.backlog import backlog
+from catalog.push.contract import Contract
 from catalog.push.log import segments
 from catalog.registry import load_registry
 from ingestion.drain import Drain
@@ -189,17 +191,36 @@ def test_ingest_answers_at_the_release_or_says_what_it_waits_for(tmp_path: Path)
             thread.join()
 
 
-def test_while_the_file_of_its_feed_is_wrong_a_batch_waits_and_nothing_is_given_up(tmp_path: Path) -> None:
+def test_while_the_file_of_a_feed_is_wrong_its_batches_wait_in_raw_and_those_beside_them_go_on(tmp_path: Path) -> None:
     lake = PushLake(tmp_path)
-    file = lake.settings.lake / "feeds" / "capteurs.yml"
-    sound = file.read_text("utf-8")
-    receipt = lake.push([GOOD])
+    file = lake.settings.lake / "feeds" / "sondes.yml"
+    sound = yaml.safe_dump({**FEED, "feed": "sondes", "domain": "sondes"})
+    file.write_text(sound, "utf-8")
+    lake.contracts["sondes"] = Contract(load_registry(lake.settings).get("sondes"))
+    held, beside = lake.push([GOOD, BAD], feed="sondes"), lake.push([GOOD])
     file.write_text(sound.replace("mode: append", "mode: apend"), "utf-8")
-    with pytest.raises(InvalidFeed, match="mode: Input should be"):
-        lake.drain()
-    with closing(Ledger(lake.settings)) as ledger:
-        assert (receipts.find_receipt(ledger, lake.settings.push_log, receipt) or {})["status"] == "accepted"
+    for _ in range(2):
+        assert not lake.drain()
+        told = told_of(lake, held, beside)
+        assert [one["status"] for one in told] == ["accepted", "curated"]
+        assert "mode: Input should be" in told[0]["reason"]
+    [(error,)] = sql(
+        lake.settings, "select error from ops.runs where command = 'drain' order by started_at desc limit 1"
+    )
+    assert "mode: Input should be" in error
+    rejects = "select table_name, raw_text from ops.rejects"
+    assert sql(lake.settings, rejects) == [("sondes", WITHHELD)], "nobody knows whether it may be read"
+    later = lake.push([GOOD, GOOD])
     file.write_text(sound, "utf-8")
     load(lake)
+    assert [one["status"] for one in told_of(lake, held, later)] == ["bronze", "bronze"]
+    assert sql(lake.settings, "select value, _source_line from bronze.sondes__mesures") == [("12.5", 1)]
+    assert sql(lake.settings, rejects) == [("sondes__mesures", WITHHELD)]
+    extraction = "select table_name, status from ops.extractions where feed = 'sondes' order by title"
+    assert sql(lake.settings, extraction) == [("mesures", "stored"), (None, "kept")]
+
+
+def told_of(lake: PushLake, *given: str) -> list[dict[str, Any]]:
+    """What the receipts tell."""
     with closing(Ledger(lake.settings)) as ledger:
-        assert (receipts.find_receipt(ledger, lake.settings.push_log, receipt) or {})["status"] == "bronze"
+        return [receipts.find_receipt(ledger, lake.settings.push_log, receipt) or {} for receipt in given]
