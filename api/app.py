@@ -69,7 +69,11 @@ def create_app(settings: Settings, moments: Moments | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with Tables(settings, registry) as tables, AuditLog(tables.ledger) as audit, SqlProcesses(settings) as sql:
+        with (
+            Tables(settings, registry) as tables,
+            AuditLog(tables.ledger, settings.lake / "audit") as audit,
+            SqlProcesses(settings) as sql,
+        ):
             app.state.tables, app.state.audit, app.state.sql_processes = tables, audit, sql
             app.state.push = gate
             app.state.stats = Stats(settings, tables.ledger, tables.lakehouse)

@@ -106,6 +106,24 @@ def test_a_caller_has_one_rate_whatever_the_number_of_workers_also_after_one_die
         assert 9 <= counted[200] <= 11, "what was taken stays taken; a token flows in now and then"
 
 
+def test_what_was_answered_is_audited_once_though_its_worker_was_killed_at_once(lake: LakeWriter) -> None:
+    asked = [f"select {number}" for number in range(3)]
+    with served(lake.settings) as here:
+        for number, statement in enumerate(asked):
+            [worker] = here.workers()
+            assert here.client.post("/sql", json={"sql": statement}).json()["rows"] == [[number]]
+            assert here.client.delete(f"/nothing/{number}").status_code == 405
+            os.kill(worker, signal.SIGKILL)
+            wait_until_gone(worker)
+            assert here.client.get("/health/live").status_code == 200, "the next one"
+    rows = lake.ledger.arrow("audit").to_pylist()
+    assert sorted(row["detail"] for row in rows if row["detail"]) == asked
+    assert [sum(row["requests"] for row in rows if row["path"] == f"/nothing/{number}") for number in range(3)] == [
+        1
+    ] * 3
+    assert list((lake.settings.lake / "audit").glob("*")) == []
+
+
 def requests_counted(here: Served, path: str) -> float:
     template = "/{layer}/{table}/schema" if path.endswith("/schema") else path
     families = text_string_to_metric_families(fresh(here, "/metrics").text)
