@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import anyio.to_thread
 import duckdb
 import msgspec
 from starlette.requests import Request
@@ -67,21 +66,16 @@ async def answer_rows(asked: Asked, writing: Writing | None = None) -> Response:
         OdhError: a query that cannot be answered, with what to write instead.
     """
     form = chosen_format(asked.request)
+    cursor = asked.tables.cursor()
     if form is Format.JSON and writing is None:
-        return await _within_reach(asked)
-    return await anyio.to_thread.run_sync(_export, asked, form, writing)
+        try:
+            return await while_connected(asked.request, cursor.interrupt, partial(_page, asked, cursor))
+        finally:
+            cursor.close()
+    return await while_connected(asked.request, cursor.interrupt, partial(_export, asked, cursor, form, writing))
 
 
 # Pages
-
-
-async def _within_reach(asked: Asked) -> Response:
-    """Answer one page, its query stopped when the client leaves before it ends."""
-    cursor = asked.tables.cursor()
-    try:
-        return await while_connected(asked.request, cursor.interrupt, partial(_page, asked, cursor))
-    finally:
-        cursor.close()
 
 
 def _page(asked: Asked, connection: duckdb.DuckDBPyConnection) -> Response:
@@ -180,14 +174,13 @@ def _query(asked: Asked, relation: Relation) -> RowQuery:
 # Other formats
 
 
-def _export(asked: Asked, form: Format, given: Writing | None) -> Response:
-    """The whole result; only a page of it where one is asked for."""
-    place = _Place.of(asked)
-    writing = given or WRITINGS[form]
-    if form is Format.NDJSON and _has_nested(place.relation, place.query):
-        writing = OBJECT_LINES
-    cursor = asked.tables.cursor()
+def _export(asked: Asked, cursor: duckdb.DuckDBPyConnection, form: Format, given: Writing | None) -> Response:
+    """The whole result; only a page of it where one is asked for. Its response closes the cursor."""
     try:
+        place = _Place.of(asked)
+        writing = given or WRITINGS[form]
+        if form is Format.NDJSON and _has_nested(place.relation, place.query):
+            writing = OBJECT_LINES
         select = whole_select(cursor, place.relation, place.query, place.conditions, writing.form)
         if any(name in asked.request.query_params for name in PAGING):
             select = _paged(select, place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -65,8 +64,7 @@ async def show_changes(
 
     def interrupt() -> None:
         for connection in opened:
-            with suppress(duckdb.Error):  # closed meanwhile
-                connection.interrupt()
+            connection.interrupt()
 
     try:
         found, rows = await while_connected(request, interrupt, lambda: comparisons.answer(asked, opened.append))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import anyio.to_thread
@@ -20,12 +21,13 @@ class ClientLeft(Exception):
 
 
 async def while_connected(request: Request, interrupt: Callable[[], None], work: Callable[[], Found]) -> Found:
-    """Do work in a thread; ``interrupt`` is called if the client leaves meanwhile.
+    """Do work in a thread; ``interrupt`` is called, until that ends, if the client leaves meanwhile.
 
     Raises:
         ClientLeft: it did, and the work stopped.
     """
     working = asyncio.ensure_future(anyio.to_thread.run_sync(work))
+    has_left = False
     try:
         await asyncio.wait({working}, timeout=PATIENCE_SECONDS)
         if not working.done():
@@ -34,14 +36,23 @@ async def while_connected(request: Request, interrupt: Callable[[], None], work:
                 await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 leaving.cancel()
-            if not working.done():
-                interrupt()
+            while not working.done():  # one that falls between two statements stops neither
+                has_left = True
+                _stop(interrupt)
+                await asyncio.wait({working}, timeout=PATIENCE_SECONDS)
         return await working
     except asyncio.CancelledError:
-        interrupt()
+        _stop(interrupt)
         raise
-    except duckdb.InterruptException as error:
-        raise ClientLeft from error
+    except Exception as error:  # what is interrupted raises one of several
+        if has_left:
+            raise ClientLeft from error
+        raise
+
+
+def _stop(interrupt: Callable[[], None]) -> None:
+    with suppress(duckdb.Error):  # closed meanwhile
+        interrupt()
 
 
 async def _leaving(request: Request) -> None:

@@ -54,11 +54,13 @@ class Channel:
         raise Left
 
     def leave(self) -> None:
-        """Take nothing more."""
+        """Take nothing more; who waits for something is told that this is the end."""
         self._is_left.set()
         with suppress(queue.Empty):
             while True:
                 self._queue.get_nowait()
+        with suppress(queue.Full):
+            self._queue.put_nowait(None)
 
     def fill(self, items: Iterator[Any]) -> None:
         """Hand on all items, and then the end, or the error that ended them."""
@@ -112,8 +114,6 @@ class Export:
         self._chunks.leave()
         self._cursor.interrupt()
         self._batches.leave()
-        with suppress(queue.Full):
-            self._batches._queue.put_nowait(None)  # the writer may be waiting for a batch
         for thread in self._threads:
             thread.join()
         self._cursor.close()

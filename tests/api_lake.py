@@ -18,6 +18,7 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import uvicorn
+from fastapi import FastAPI
 
 from api.app import create_app
 from catalog import releases, write_back
@@ -117,11 +118,18 @@ class LakeWriter:
 @contextmanager
 def serving(settings: Settings) -> Iterator[httpx.Client]:
     """Run the gateway in a thread and hand out a client; requests made before it is ready wait for it."""
+    with serving_app(create_app(settings)) as client:
+        yield client
+
+
+@contextmanager
+def serving_app(app: FastAPI) -> Iterator[httpx.Client]:
+    """Run a gateway whose inside a test looks at."""
     # asyncio turns off Nagle's algorithm, 40 ms a small answer, only on sockets whose protocol is named
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        config = uvicorn.Config(create_app(settings), log_level="critical", ws="none")
+        config = uvicorn.Config(app, log_level="critical", ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
