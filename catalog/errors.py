@@ -4,7 +4,8 @@
     ├── TransientError            worth another try: the network, a busy portal, a locked lake
     │   ├── PortalUnavailable     no usable answer from the portal
     │   ├── BadDownload           bytes that are not what was announced (cut, corrupt, a web page)
-    │   └── LakeBusy              another process is writing
+    │   ├── LakeBusy              another process is writing
+    │   └── LedgerAway            the ledger's server gives no answer
     └── PermanentError            the same call will fail again
         ├── UsageError            what was asked does not exist or is malformed (exit 2, HTTP 404 or 422)
         │   ├── UnknownName       a feed, table, column or release that is not there
@@ -48,6 +49,10 @@ class BadDownload(TransientError):
 
 class LakeBusy(TransientError):
     """Another process holds the lock needed to write."""
+
+
+class LedgerAway(TransientError):
+    """The server of the ledger gives no answer."""
 
 
 class PermanentError(OdhError):

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from catalog import schema
 from catalog.clock import utc_now
-from catalog.errors import PermanentError
+from catalog.errors import LedgerAway, PermanentError
 from catalog.origin import Origin
 from catalog.settings import Settings
 
@@ -60,7 +60,8 @@ class Ledger:
             self._migrate()
         except sa.exc.OperationalError as error:
             place = url.render_as_string(hide_password=True)
-            raise PermanentError(
+            kind = LedgerAway if self.engine.dialect.name == "postgresql" else PermanentError
+            raise kind(
                 f"The ledger {place} cannot be opened: {error.orig}. Is its server up, or its folder writable?"
             ) from error
 

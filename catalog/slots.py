@@ -21,7 +21,7 @@ import structlog
 
 from catalog import schema
 from catalog.clock import utc_now
-from catalog.errors import TransientError
+from catalog.errors import LedgerAway
 from catalog.ledger import Ledger
 from catalog.locks import FREE, TAKE, introduce, is_taken
 from catalog.settings import Settings
@@ -55,7 +55,7 @@ class Slots:
         """Hold one of the ``count`` slots of a name while the block runs, however long others have them.
 
         Raises:
-            TransientError: the ledger's server gives no answer.
+            LedgerAway: the ledger's server gives no answer.
         """
         free = self._source.take(name, count)
         if free is None:
@@ -118,7 +118,7 @@ class _Session:
             except sa.exc.SQLAlchemyError as error:
                 self._close(is_broken=True)
                 reason = getattr(error, "orig", None) or error
-                raise TransientError(
+                raise LedgerAway(
                     f"The ledger gave no answer when asked for a turn at {name}: {reason}. Is its server up? Run again."
                 ) from error
             if not self._taken:

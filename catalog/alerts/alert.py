@@ -20,6 +20,7 @@ class Kind(StrEnum):
     FEED_FILE_WRONG = "feed_file_wrong"
     INGEST_BACKLOG = "ingest_backlog"
     TASK_FAILED = "task_failed"
+    LEDGER_AWAY = "ledger_away"
 
     @property
     def anchor(self) -> str:
@@ -40,6 +41,7 @@ TITLES = {
     Kind.FEED_FILE_WRONG: "feed file wrong",
     Kind.INGEST_BACKLOG: "ingest backlog",
     Kind.TASK_FAILED: "task failed",
+    Kind.LEDGER_AWAY: "away",
 }
 ADVICE = {
     Kind.FAILURE: "Read the reason. What passes by itself is tried at the next run; else repair it, run again.",
@@ -52,6 +54,7 @@ ADVICE = {
     Kind.FEED_FILE_WRONG: "Correct the file and check it: odh feeds validate. Until then the feed does not run.",
     Kind.INGEST_BACKLOG: "See that the drain runs: pushed records wait to become rows.",
     Kind.TASK_FAILED: "Read the task's log: it ended before the ledger could tell of it.",
+    Kind.LEDGER_AWAY: "Start the database server. Nothing runs until then, and no other alert can be told.",
 }
 
 

@@ -14,10 +14,11 @@ from catalog import schema
 from catalog.alerts.alert import Alert, Kind
 from catalog.alerts.book import Book
 from catalog.alerts.channels import NotTold, channels
+from catalog.alerts.ledger_away import enter_into_book, tell_of_ledger
 from catalog.alerts.message import subject_line, text
 from catalog.alerts.rules import alerts_of
 from catalog.alerts.signs import read_signs
-from catalog.errors import LakeBusy
+from catalog.errors import LakeBusy, LedgerAway
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
 from catalog.settings import Settings
@@ -58,7 +59,7 @@ def tell_of_dag(settings: Settings, now: datetime, dag_id: str, dag_run_id: str,
         elif not _knows(book.ledger, dag_id, dag_run_id):
             book.open_one(alert, now)
 
-    return tell_people(settings, now, note)
+    return tell_people(settings, now, note, link)
 
 
 def _knows(ledger: Ledger, dag_id: str, dag_run_id: str) -> bool:
@@ -69,20 +70,30 @@ def _knows(ledger: Ledger, dag_id: str, dag_run_id: str) -> bool:
         return bool(connection.scalar(sa.select(sa.exists().where(*mine))))
 
 
-def tell_people(settings: Settings, now: datetime, note: Note | None = None) -> Told:
+def tell_people(settings: Settings, now: datetime, note: Note | None = None, link: str | None = None) -> Told:
     """Write down what holds and what is over, and tell every channel what it does not know yet.
 
     A channel that is away is told the next time. One round at a time: who comes meanwhile leaves it to the other.
 
     Args:
         note: what the caller knows besides, to be written into the book first.
+        link: the page people may look at if the ledger is away.
+
+    Raises:
+        LedgerAway: after people were told of that.
     """
-    with closing(Ledger(settings)) as ledger:
+    try:
+        opened = Ledger(settings)
+    except LedgerAway as error:
+        tell_of_ledger(settings, now, str(error), link)
+        raise
+    with closing(opened) as ledger:
         book = Book(ledger)
         if note:
             note(book, now)
         told = Told([])
         with suppress(LakeBusy), exclusive(settings, ledger, "alerts"):
+            enter_into_book(settings, book, now)
             told.alerts = find_alerts(settings, ledger, now)
             book.note(told.alerts, now)
             told.alerts = book.open_alerts()

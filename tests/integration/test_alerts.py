@@ -18,6 +18,7 @@ from catalog.alerts.alert import Kind
 from catalog.alerts.book import Book
 from catalog.alerts.desk import find_alerts, tell_of_dag, tell_people
 from catalog.clock import utc_now
+from catalog.errors import LedgerAway
 from catalog.ledger import Ledger
 from catalog.locks import exclusive
 from catalog.origin import Origin
@@ -150,6 +151,40 @@ def test_a_task_whose_failure_the_ledger_tells_of_is_one_alert(lake: Settings) -
         ledger.finish_run(ledger.start_run("sync", ["irve"], DAY, origin), "failed", "irve: no")
     told = tell_of_dag(lake, utc_now(), "sync_feeds", "run-1", "sync_feed: no", "http://airflow/run")
     assert [(one.kind, one.subject, one.link) for one in told.alerts] == [(Kind.FAILURE, "irve", "http://airflow/task")]
+
+
+def test_a_ledger_that_is_away_is_told_once_and_again_when_it_is_back(
+    lake: Settings, receivers: tuple[Mailbox, Hook]
+) -> None:
+    box, hook = receivers
+    (port,) = free_ports(1)
+    away = lake.model_copy(update={"ledger_url": f"postgresql://odh:secret@127.0.0.1:{port}/odh"})
+    box.refuses = True
+    with pytest.raises(LedgerAway):
+        tell_of_dag(away, NOW, "sync_feeds", "run-1", "list_due_feeds: no ledger", "http://airflow/x")
+    box.refuses = False
+    for later in (NOW + timedelta(minutes=15), NOW + timedelta(minutes=30)):
+        with pytest.raises(LedgerAway):
+            tell_people(away, later)
+    [post], [mail] = hook.posts, box.texts()
+    for words in (post["text"], mail):
+        assert "ERROR · ledger: away" in words
+        assert f"127.0.0.1:{port}" in words
+        assert "secret" not in words
+        assert "Since: 2024-06-05 13:00 UTC" in words
+        assert "https://docs.example/operations#ledger-away" in words
+    assert "Link: http://airflow/x" in post["text"]
+    assert tell_people(lake, NOW + timedelta(hours=1)).over == {"mail": 1, "webhook": 1}
+    assert "ledger: recovered (away)" in hook.posts[1]["text"]
+    assert tell_people(lake, NOW + timedelta(hours=2)).over == {}
+    assert (len(box.mails), len(hook.posts)) == (2, 2)
+
+
+def test_a_note_that_a_kill_left_empty_stops_no_alert(lake: Settings) -> None:
+    record_run(lake, "failed", "irve: no")
+    (lake.lake / "ledger-away.json").touch()
+    assert tell_people(lake, utc_now()).opened == {"mail": 1, "webhook": 1}
+    assert not (lake.lake / "ledger-away.json").exists()
 
 
 def test_every_sign_is_read_from_the_ledger(lake: Settings) -> None:

@@ -12,6 +12,7 @@ import pytest
 from conftest import lake_settings
 from lakes import odh, sql
 from push_lake import GOOD, PushLake
+from services import free_ports
 
 from catalog import jobs as catalog_jobs
 from catalog import schema
@@ -105,6 +106,14 @@ def test_a_portal_that_is_away_is_worth_another_try_and_a_dataset_that_is_gone_i
     assert (second["status"], second["will_retry"]) == ("failed", 0)
     assert first["error"].startswith(f"{FEED}: ")
     assert jobs.half_loaded_feeds("sync_feeds", "run-1") == []
+
+
+def test_a_ledger_that_is_away_is_worth_another_try(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    use(monkeypatch, lake.model_copy(update={"ledger_url": f"postgresql://odh:secret@127.0.0.1:{port}/odh"}))
+    with pytest.raises(TransientError, match="Is its server up") as refused:
+        jobs.sync_feed(FEED, DAY, ORIGIN)
+    assert "secret" not in str(refused.value)
 
 
 def test_a_feed_at_work_elsewhere_is_worth_another_try(lake: Settings) -> None:

@@ -19,7 +19,7 @@ import services
 from conftest import lake_settings
 from odd_servers import HEAD, resource_at, saying, server
 
-from catalog.errors import PortalUnavailable, TransientError
+from catalog.errors import LedgerAway, PortalUnavailable
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.settings import Settings
@@ -257,5 +257,5 @@ def test_a_ledger_that_is_away_is_worth_another_try(tmp_path: Path) -> None:
         with services.or_skip(services.postgres(tmp_path / "postgres")) as url:
             lake = lake_settings(tmp_path / "lake", ledger_url=url)
             slots = Slots(lake, opened.enter_context(closing(Ledger(lake))))
-        with pytest.raises(TransientError, match=r"asked for a turn at host-a: .*Is its server up\?"):
+        with pytest.raises(LedgerAway, match=r"asked for a turn at host-a: .*Is its server up\?"):
             opened.enter_context(slots.hold("host-a", 1))
