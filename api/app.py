@@ -28,6 +28,7 @@ from api.comparisons import Comparisons
 from api.document import Documents
 from api.gate import Gate, Numbered
 from api.health import HealthChecks
+from api.letting_go import letting_go
 from api.metrics import Measured
 from api.push_gate import PushGate
 from api.rate import Moments
@@ -82,10 +83,12 @@ def create_app(settings: Settings, moments: Moments | None = None) -> FastAPI:
                 closing(HealthChecks(tables)) as app.state.health,
                 closing(Comparisons(tables)) as app.state.comparisons,
             ):
+                looks = (tables.copies.let_go, app.state.comparisons.let_go)
                 app.state.resources, app.state.profiles = Resources(tables), Remembered(PROFILES_REMEMBERED)
                 app.state.documents = Documents(app, tables)
                 try:
-                    yield
+                    async with letting_go(looks):
+                        yield
                 finally:
                     await gate.close()
 

@@ -53,12 +53,23 @@ class Question:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a comparison is kept by: two states of a table, and what they mean at this moment."""
+
+    layer: Layer
+    table: str
+    old: Point
+    new: Point
+    state: Hashable
+
+
 class Comparisons:
     """The comparisons of one gateway; safe to share between threads."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._kept: OrderedDict[Hashable, Comparison] = OrderedDict()
+        self._kept: OrderedDict[Key, Comparison] = OrderedDict()
         self._lock, self._work = threading.Lock(), threading.Lock()
 
     def answer(
@@ -73,7 +84,7 @@ class Comparisons:
             UnknownName: there is no such table in either state, or no such release.
             UsageError: nothing had been released by that day.
         """
-        key = (asked.layer, asked.table, asked.old, asked.new, self._state(asked.layer, asked.table))
+        key = Key(asked.layer, asked.table, asked.old, asked.new, self._state(asked.layer, asked.table))
         while True:
             with self._lock:
                 comparison = self._kept.get(key)
@@ -82,7 +93,7 @@ class Comparisons:
             if rows is not None:
                 return comparison.found, rows
 
-    def _make(self, key: Hashable, asked: Question, on_open: Callable[[duckdb.DuckDBPyConnection], None]) -> Comparison:
+    def _make(self, key: Key, asked: Question, on_open: Callable[[duckdb.DuckDBPyConnection], None]) -> Comparison:
         with self._work:  # one at a time: each may take all the memory DuckDB is given
             if known := self._kept.get(key):
                 return known
@@ -102,6 +113,16 @@ class Comparisons:
             leaving.close()
         return made
 
+    def let_go(self) -> None:
+        """Free the comparisons of states that are no more: of an earlier release, or from before an erasure."""
+        with self._lock:
+            keys = list(self._kept)
+        stale = [key for key in keys if key.state != self._state(key.layer, key.table)]
+        with self._lock:
+            leaving = [self._kept.pop(key) for key in stale if key in self._kept]
+        for one in leaving:
+            one.close()
+
     def close(self) -> None:
         """Free every comparison."""
         with self._lock:
@@ -110,8 +131,6 @@ class Comparisons:
             one.close()
 
     def _state(self, layer: Layer, name: str) -> Hashable:
-        """What a day means at this moment: the current release, or where a bronze table stands."""
-        if layer is Layer.RAW:
-            return self._tables.lakehouse.location(layer.zone, name)
-        release = self._tables.release()
-        return release and release.release_id
+        """What a day means at this moment: the current release, and where the table stands, which an erasure moves."""
+        release = None if layer is Layer.RAW else self._tables.release()
+        return release and release.release_id, self._tables.lakehouse.location(layer.zone, name)

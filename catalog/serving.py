@@ -119,6 +119,13 @@ class ServingCopies:
                 self._remove(name)
                 self._asked.pop(name, None)
 
+    def let_go(self) -> None:
+        """Close the copies whose files an erasure removed; whoever reads one at this moment still can."""
+        for name in list(self._attached):
+            if not self._path(name).exists():
+                self._remove(name)
+                self._asked.pop(name, None)
+
     def wait(self) -> None:
         """Wait until every copy asked for is made or given up; for tests and benchmarks."""
         for future in list(self._asked.values()):
@@ -144,6 +151,9 @@ class ServingCopies:
                 if not self._path(name).exists():
                     self._write(pin, name, totals["files"])
                 (self._folder / f"{name.stem}.lock").unlink(missing_ok=True)
+            if not self._lakehouse.has_snapshot(pin):  # an erasure replaced it meanwhile, and may have looked before
+                self._remove(name)
+                return
             self._make_room(name)
             self.relation(pin)
         except (duckdb.Error, OSError) as error:

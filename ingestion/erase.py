@@ -119,6 +119,7 @@ def _copies_of(run: Run, eraser: Eraser, feed: Feed) -> Iterator[Path]:
     """The gateway's copies of the tables that may hold the person; it makes others of what is left."""
     for place in eraser.places(feed.domain):
         yield from run.settings.serving.glob(f"{place}.*{SUFFIX}")
+        yield from run.settings.serving.glob(f".{place}.*")  # being made, or half made by a process that was killed
 
 
 def _reports_of(run: Run, values: Mapping[str, str]) -> Iterator[Path]:
