@@ -161,13 +161,17 @@ def placed(measures: Iterable[Json], centres: Iterable[Mapping[str, Any]], value
     return sorted(here, key=lambda row: -row["value"]), sorted(elsewhere, key=lambda row: -row["value"])
 
 
+def rows_of(answer: Json) -> list[Json]:
+    """What a statement found, each row by its columns' names."""
+    names = [column["name"] for column in answer["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in answer["rows"]]
+
+
 def points(answer: Json) -> list[Json]:
     """Places that a statement found, of the mainland."""
-    names = [column["name"] for column in answer["columns"]]
-    rows = (dict(zip(names, row, strict=True)) for row in answer["rows"])
     return [
         {name: float(row[name]) for name in ("latitude", "longitude")}
-        for row in rows
+        for row in rows_of(answer)
         if row["latitude"] is not None
         and row["longitude"] is not None
         and is_mainland(float(row["latitude"]), float(row["longitude"]))

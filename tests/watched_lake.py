@@ -13,6 +13,7 @@ import pyarrow as pa
 from api_lake import PEOPLE_FEED, LakeWriter
 
 from catalog import schema
+from catalog.origin import Origin
 
 LAST = datetime.now(UTC).date()
 DAYS = [LAST - timedelta(days=before) for before in (6, 5, 4, 3, 1, 0)]
@@ -42,7 +43,8 @@ def write_watched_lake(folder: Path) -> LakeWriter:
 def _run(writer: LakeWriter, number: int, day: date) -> None:
     """One day: the feeds extracted and loaded, tests, and a release unless the portal was away."""
     ledger, is_bad = writer.ledger, day == BAD_DAY
-    run_id = ledger.start_run("run", ["accidents", "irve"], day)
+    task = Origin("sync_feeds", "r1", "sync_feed", 0, 2, 3, "http://127.0.0.1:8080/dags/sync_feeds/runs/r1")
+    run_id = ledger.start_run("run", ["accidents", "irve"], day, task if is_bad else None)
     began = datetime(day.year, day.month, day.day, 6, tzinfo=UTC) + timedelta(minutes=number)
     for feed, table in (("accidents", "lieux"), ("irve", "points_de_charge"), ("people", "t")):
         _extraction(writer, run_id, (feed, table), day, number, began)
@@ -160,7 +162,14 @@ def _gold(scale: int) -> dict[tuple[str, str], pa.Table]:
     by_year = {"departement_code": codes * 2, "departement_name": names * 2, "accident_year": [2022] * 6 + [2023] * 6}
     return {
         ("gold", "fct_accident"): pa.table({"accident_id": keys, **located}),
-        ("gold", "fct_charging_point"): pa.table({"charging_point_key": keys, **located}),
+        ("gold", "fct_charging_point"): pa.table(
+            {
+                "charging_point_key": keys,
+                **located,
+                "commissioned_on": [months[number % 24] for number in range(len(keys))],
+                "point_count": [1] * len(keys),
+            }
+        ),
         ("gold", "mart_accident_departement"): pa.table(
             {
                 **by_year,

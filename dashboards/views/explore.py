@@ -18,6 +18,10 @@ BACKDROP = """
 select round(latitude, 1) as latitude, round(longitude, 1) as longitude, count(*) as points
 from gold.{table} where latitude is not null and longitude is not null group by all order by points desc
 """
+COMMISSIONED = """
+select date_trunc('month', commissioned_on)::date as month_start_date, sum(point_count)::bigint as charging_point_count
+from gold.fct_charging_point where commissioned_on is not null group by all order by month_start_date
+"""
 EXAMPLES = {
     "example.accidents": (
         "select departement_name, sum(accident_count) as accidents, sum(killed_count) as killed\n"
@@ -92,6 +96,13 @@ def _chargers(context: Context) -> None:
     words = {**texts.words("explore.classes", "class"), "value": texts("measure.charging_point_count")}
     columns = {"power_class_label": words["class"], "charging_point_count": words["value"]}
     context.chart(figures.classes(classes, words, CHARGERS), words["title"], classes, columns)
+    months = records.rows_of(_answer(context, COMMISSIONED, 2_000))
+    if months:
+        st.subheader(texts("explore.commissioned"), anchor=False)
+        words = {**texts.words("explore.commissioned", "month"), "value": texts("measure.charging_point_count")}
+        columns = {"month_start_date": words["month"], "charging_point_count": words["value"]}
+        chart = figures.trend(months, "charging_point_count", words, CHARGERS)
+        context.chart(chart, words["title"], months, columns)
 
 
 def _map(context: Context, rows: list[Json], table: str, measure: str, colour: str, title: str) -> None:
@@ -119,11 +130,16 @@ def _map(context: Context, rows: list[Json], table: str, measure: str, colour: s
 
 
 def _backdrop(context: Context, table: str) -> list[Json]:
-    """The points themselves, on a grid of a tenth of a degree; none for a key that may not run SQL."""
+    """The points themselves, on a grid of a tenth of a degree."""
+    return records.points(_answer(context, BACKDROP.format(table=table), 10_000))
+
+
+def _answer(context: Context, statement: str, most: int) -> Json:
+    """What SQL adds to a page; nothing for a key that may not run it."""
     try:
-        return records.points(context.sql(BACKDROP.format(table=table), 10_000))
+        return context.sql(statement, most)
     except GatewayRefused:
-        return []
+        return {"columns": [], "rows": []}
 
 
 def _sql(context: Context) -> None:

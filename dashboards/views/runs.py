@@ -60,6 +60,12 @@ def _tiles(context: Context, runs: list[Json]) -> list[tuple[str, str, str, str]
     ]
 
 
+def _try(context: Context, run: Json) -> str | int | None:
+    """Which try of its task a run was, and whether another comes; nothing for a run by hand."""
+    number: int | None = run["try_number"]
+    return context.texts("runs.try_again", count=number) if number and run["will_retry"] else number
+
+
 def _table(context: Context, runs: list[Json]) -> str:
     texts = context.texts
     rows = [
@@ -71,9 +77,10 @@ def _table(context: Context, runs: list[Json]) -> str:
             texts.day(run["extraction_date"]),
             texts.duration(run["seconds"]),
             f"n° {run['release_id']}" if run["release_id"] else None,
+            _try(context, run),
             markup.link(run["task_url"], "Airflow") if run["task_url"] else None,
         )
         for run in runs
     ]
-    names = ("status", "started", "command", "feeds", "extraction_date", "lasted", "release", "task")
+    names = ("status", "started", "command", "feeds", "extraction_date", "lasted", "release", "try", "task")
     return markup.table([texts(f"word.{name}") for name in names], rows, texts("runs.all"), texts)

@@ -117,12 +117,33 @@ def test_runs_tell_the_error_and_the_share_that_succeeded(monkeypatch: pytest.Mo
     assert "83 %" in words
 
 
+def test_runs_tell_the_try_and_link_to_the_task(monkeypatch: pytest.MonkeyPatch, gateway: str) -> None:
+    words = said(opened(monkeypatch, gateway, "runs"))
+    link = 'href="http://127.0.0.1:8080/dags/sync_feeds/runs/r1"'
+    assert words.count(link) == 2, "beside its error, and in the table"
+    headings = [ENGLISH(f"word.{name}") for name in ("release", "try", "task")]
+    assert [words.index(f">{heading}</th>") for heading in headings] == sorted(
+        words.index(f">{heading}</th>") for heading in headings
+    )
+    assert '<td class="n">2</td>' in words
+
+
 def test_explore_draws_every_measure(monkeypatch: pytest.MonkeyPatch, gateway: str) -> None:
     app = opened(monkeypatch, gateway, "explore")
     for measure in app.selectbox(key="measure").options:
         app.selectbox(key="measure").select(measure).run()
         assert not app.exception
     assert "La Réunion" in said(app)
+
+
+def test_explore_draws_charging_points_by_month_where_the_key_may_run_sql(
+    monkeypatch: pytest.MonkeyPatch, lake: LakeWriter, gateway: str
+) -> None:
+    assert ENGLISH("explore.commissioned") in said(opened(monkeypatch, gateway, "explore"))
+    with serving(lake.settings.model_copy(update={"api_access": "keys", "api_public": "curated:read"})) as client:
+        app = opened(monkeypatch, str(client.base_url), "explore")
+        assert ENGLISH("explore.classes") in said(app)
+        assert ENGLISH("explore.commissioned") not in said(app)
 
 
 def test_a_statement_is_run_by_the_gateway_and_its_refusal_shown(monkeypatch: pytest.MonkeyPatch, gateway: str) -> None:
