@@ -79,10 +79,17 @@ bench-api: bench-read bench-push bench-sql ## All of the gateway: the three abov
 
 .PHONY: lint
 lint: setup ## Style, types, import contracts, SQL style
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint-python lint-sql
+
+.PHONY: lint-python
+lint-python: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: lint-sql
+lint-sql: setup
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
 
 .PHONY: format
