@@ -21,6 +21,7 @@ from catalog import releases, write_back
 from catalog.conformity import check_schemas
 from catalog.dbt import HISTORY, Dbt, DbtRun, Model
 from catalog.errors import BuildFailed, InvalidContract
+from catalog.extensions import UNCHECKED
 from catalog.feed import Feed
 from catalog.generated import GeneratedSilver
 from catalog.iceberg import LAYERS, Lakehouse
@@ -345,7 +346,7 @@ class Builder:
         return found
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(str(self.database), config={"threads": self.settings.threads})
+        connection = duckdb.connect(str(self.database), config={"threads": self.settings.threads, **UNCHECKED})
         prepare_connection(connection, self.settings)
         return connection
 

@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from catalog.errors import OdhError, UnknownName, UsageError
-from catalog.extensions import EXTENSIONS
+from catalog.extensions import EXTENSIONS, UNCHECKED, load_extensions
 from catalog.extensions import extension_file as extension_file  # for those who ask here
 from catalog.functions import install_functions
 from catalog.iceberg import BRONZE, GOLD, SILVER, Lakehouse, Pin
@@ -41,14 +41,14 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
     """Make any DuckDB connection one of the lakehouse's: UTC, its memory limit, Iceberg, the object store's keys,
     the functions that read French texts.
 
-    The extensions are files of Python packages: nothing is fetched and nothing is written to the home folder.
+    It is quick where the DuckDB was opened ``UNCHECKED`` (``catalog.extensions``). The extensions are files of Python
+    packages: nothing is fetched and nothing is written to the home folder.
     """
     settings = settings or load_settings()
     connection.execute("set global timezone = 'UTC'")
     connection.execute(f"set global memory_limit = {quote_literal(settings.memory_limit)}")
     remote = settings.warehouse_root.startswith("s3://")
-    for name in (*EXTENSIONS, "httpfs") if remote else EXTENSIONS:
-        connection.execute(f"load {quote_literal(str(extension_file(name)))}")
+    load_extensions(connection, (*EXTENSIONS, "httpfs") if remote else EXTENSIONS)
     if remote:
         connection.execute(s3_secret(settings))
     install_functions(connection)
@@ -56,7 +56,8 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Open an empty in-memory database that reads pinned tables; ``cursor()`` gives each thread its own connection."""
-    connection = duckdb.connect(config={"threads": settings.threads, "temp_directory": str(_spill_folder(settings))})
+    spill = str(_spill_folder(settings))
+    connection = duckdb.connect(config={"threads": settings.threads, "temp_directory": spill, **UNCHECKED})
     connection.execute("set python_enable_replacements = false")  # a name in SQL is never a variable of this program
     prepare_connection(connection, settings)
     return connection

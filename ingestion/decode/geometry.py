@@ -14,8 +14,7 @@ from functools import cache
 import duckdb
 import pyarrow as pa
 
-from catalog.names import quote_literal
-from catalog.session import extension_file
+from catalog.extensions import UNCHECKED, load_extensions
 from ingestion.decode.arrow_text import number_text
 from ingestion.decode.json_text import Number, Value
 
@@ -135,9 +134,9 @@ def reference_system(name: str) -> str | None:
 
 @cache
 def _spatial() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(config={"threads": 2, "temp_directory": ""})
+    connection = duckdb.connect(config={"threads": 2, "temp_directory": "", **UNCHECKED})
     connection.execute("set python_enable_replacements = false")
-    connection.execute(f"load {quote_literal(str(extension_file('spatial')))}")
+    load_extensions(connection, ["spatial"])
     return connection
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 from conftest import lake_settings
 from lakes import sql
@@ -16,7 +17,7 @@ from catalog.errors import InvalidSettings, UnknownName, UsageError
 from catalog.iceberg import GOLD, Lakehouse
 from catalog.ledger import OPS_TABLES
 from catalog.releases import ReleasedTable
-from catalog.session import open_duckdb, open_session
+from catalog.session import extension_file, open_duckdb, open_session
 from catalog.settings import Settings
 
 MONDAY, TUESDAY = date(2024, 1, 1), date(2024, 1, 2)
@@ -189,3 +190,15 @@ def test_a_lake_may_have_an_odd_path(tmp_path: Path, name: str) -> None:
 def test_a_path_iceberg_cannot_address_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidSettings, match="choose another ODH_LAKE"):
         Lakehouse(lake_settings(tmp_path / name))
+
+
+def test_no_extension_without_a_signature_can_be_loaded(settings: Settings, tmp_path: Path) -> None:
+    changed = bytearray(extension_file("httpfs").read_bytes())
+    changed[1000] ^= 1
+    file = tmp_path / "httpfs.duckdb_extension"
+    file.write_bytes(changed)
+    with open_duckdb(settings) as connection:
+        with pytest.raises(duckdb.IOException, match="signature is either missing or invalid"):
+            connection.execute(f"load '{file}'")
+        with pytest.raises(duckdb.InvalidInputException, match="Cannot change allow_unsigned_extensions"):
+            connection.execute("set global allow_unsigned_extensions = true")
