@@ -92,20 +92,6 @@ def test_a_portal_that_is_down_is_told_and_heals(lake: Settings, tmp_path: Path,
     assert content_of(lake) == clean
 
 
-def test_a_file_that_never_came_is_not_released_as_zeros(lake: Settings, portal: ControlledPortal) -> None:
-    run = ("run", "accidents", "--extraction-date", "2024-06-01", "--json")
-    portal.break_with({"match": "usagers-2023", "kind": "status", "status": 500})
-    answer = odh(lake, *run, check=False)
-    assert answer.code == 1
-    status = {domain["domain"]: domain["status"] for domain in answer.json["domains"]}
-    assert status == {"reference": "built", "road_safety": "failed"}
-    assert "usagers-2023.csv" in next(d["reason"] for d in answer.json["domains"] if d["domain"] == "road_safety")
-
-    portal.mend()
-    assert odh(lake, *run).json["release_id"] == 2
-    assert sql(lake, "select sum(killed_count) from gold.fct_accident where accident_year = 2023") == [(3_398,)]
-
-
 def test_an_empty_lake_releases_nothing(tmp_path: Path) -> None:
     down = lake_settings(tmp_path / "lake", portal_url="http://127.0.0.1:9", http_retries=0)
     answer = odh(down, "run", "irve", "--json", check=False)

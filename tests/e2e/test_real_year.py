@@ -1,13 +1,14 @@
-"""The real road accidents of 2023, from the stand-in portal to a release."""
+"""The real road accidents of 2023, from the stand-in portal to a release, with a file that came late."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import lake_settings
-from lakes import odh, sql
+from lakes import Answer, odh, sql
 from shared_portal import requires_shared, shared_portal
 
 from catalog.settings import Settings
@@ -17,12 +18,38 @@ pytestmark = [requires_shared, pytest.mark.real]
 YEAR = "accident_year = 2023"
 
 
+@dataclass(frozen=True)
+class Story:
+    """A lake, and the two runs that made it: one while the portal did not give a file, and one when it did."""
+
+    settings: Settings
+    without: Answer
+    whole: Answer
+
+
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    run = ("run", "accidents", "--extraction-date", "2024-06-01", "--json")
     with shared_portal() as portal:
-        settings = lake_settings(tmp_path_factory.mktemp("real") / "lake", portal_url=portal.url)
-        odh(settings, "run", "accidents", "--json")
-        yield settings
+        folder = tmp_path_factory.mktemp("real")
+        settings = lake_settings(folder / "lake", portal_url=portal.url, http_retries=1)
+        portal.break_with({"match": "usagers-2023", "kind": "status", "status": 500})
+        without = odh(settings, *run, check=False)
+        portal.mend()
+        yield Story(settings, without, odh(settings, *run))
+
+
+@pytest.fixture(scope="module")
+def lake(story: Story) -> Settings:
+    return story.settings
+
+
+def test_a_file_that_never_came_is_not_released_as_zeros(story: Story) -> None:
+    assert story.without.code == 1
+    found = {domain["domain"]: domain for domain in story.without.json["domains"]}
+    assert {name: domain["status"] for name, domain in found.items()} == {"reference": "built", "road_safety": "failed"}
+    assert "usagers-2023.csv" in found["road_safety"]["reason"]
+    assert (story.without.json["release_id"], story.whole.json["release_id"]) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +59,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         (f"select sum(place_count) from gold.fct_accident where {YEAR}", (70_860,)),
         (f"select sum(vehicle_count) from gold.fct_accident where {YEAR}", (93_585,)),
         (f"select sum(person_count) from gold.fct_accident where {YEAR}", (125_789,)),
+        (f"select sum(killed_count) from gold.fct_accident where {YEAR}", (3_398,)),
         (
             "select count(*) from gold.fct_accident_vehicle as v join gold.fct_accident as a using (accident_id) "
             f"where a.{YEAR}",
