@@ -77,6 +77,7 @@ def show(title: str, draw: Draw, is_live: bool = False) -> None:
     """
     texts = Texts(st.session_state.get("language", "en"))
     st.html(markup.style())
+    st.html(markup.spoken(texts.language), unsafe_allow_javascript=True)
     is_away = st.session_state.get("is_away", False)
     every = RETRY_SECONDS if is_away else REFRESH_SECONDS if is_live else None
 

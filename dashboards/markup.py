@@ -42,6 +42,11 @@ def style() -> str:
     return f"<style>{Path(__file__).with_name('style.css').read_text('utf-8')}</style>"
 
 
+def spoken(language: str) -> str:
+    """A script that says which language the document is in: Streamlit's says English, and is read aloud as such."""
+    return f"<script>document.documentElement.lang = '{escape(language)}'</script>"
+
+
 def badge(kind: str, text: str) -> Markup:
     """A state: a sign, a word and a colour."""
     sign = f'<span aria-hidden="true">{SIGNS.get(kind, "●")}</span>'

@@ -133,6 +133,7 @@ def test_the_language_is_switched_and_kept(visit: Visit, address: str) -> None:
     visit.page.get_by_text("Français", exact=True).click()
     visit.settle(FRENCH("page.overview"))
     assert "lang=fr" in visit.page.url
+    visit.page.wait_for_function("document.documentElement.lang === 'fr'", timeout=SECONDS)  # as it is read aloud
     visit.page.get_by_role("link", name=FRENCH("page.explore"), exact=True).click()
     visit.settle(FRENCH("page.explore"))
     visit.page.get_by_text(FRENCH("explore.most")).first.wait_for(timeout=SECONDS)

@@ -74,6 +74,10 @@ def test_importing_the_dags_calls_nobody_and_reads_each_feed_once_a_dag(parsed: 
     assert max(read.values()) <= 2, "sync_feeds and build_warehouse know the feeds; no other DAG needs to"
 
 
+def test_parsing_over_fifty_feeds_takes_less_than_a_second_of_processor(parsed: dict[str, Any]) -> None:
+    assert parsed["cpu_seconds"] < 1
+
+
 def test_every_task_has_an_owner_a_time_and_tries_for_what_may_pass(parsed: dict[str, Any]) -> None:
     for dag in parsed["dags"].values():
         for task in dag["tasks"]:
