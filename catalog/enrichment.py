@@ -7,6 +7,7 @@ imported when one of them is first called, so that no command pays for them at i
 from __future__ import annotations
 
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -51,18 +52,24 @@ def nearest(longitudes: Any, latitudes: Any, point_longitudes: Any, point_latitu
 
 
 def _nearest_lists(longitudes: Any, latitudes: Any, point_longitudes: Any, point_latitudes: Any) -> Any:
-    """``nearest`` for SQL: all positions and all points of a row in lists, so that one call sees them all."""
-    told = []
+    """``nearest`` for SQL: all positions and all points of a row in lists, so that one call sees them all.
+
+    The numbers stay in their buffers: with a million positions as Python objects the query took half as long again.
+    """
     columns = (longitudes, latitudes, point_longitudes, point_latitudes)
-    for lists in zip(*(column.to_pylist() for column in columns), strict=True):
-        if any(not one for one in lists):
-            told.append([{"place": None, "distance_m": None}] * len(lists[0] or ()))
-            continue
-        places, metres = nearest(*lists)
-        pairs = zip(places.tolist(), metres.tolist(), strict=True)
-        told.append([{"place": place, "distance_m": metre} for place, metre in pairs])
-    kind = pa.list_(pa.struct([("place", pa.int64()), ("distance_m", pa.float64())]))
-    return pa.array(told, kind)
+    found = [_nearest_of(*(column[row].values for column in columns)) for row in range(len(longitudes))]
+    offsets = pa.array([0, *accumulate(len(one) for one in found)], pa.int32())
+    kind = pa.struct([("place", pa.int64()), ("distance_m", pa.float64())])
+    return pa.ListArray.from_arrays(offsets, pa.concat_arrays(found) if found else pa.array([], kind))
+
+
+def _nearest_of(*lists: pa.Array | None) -> pa.StructArray:
+    if any(one is None or not len(one) for one in lists):
+        size = len(lists[0]) if lists[0] is not None else 0
+        places, metres = pa.nulls(size, pa.int64()), pa.nulls(size, pa.float64())
+    else:
+        places, metres = nearest(*(one.to_numpy(zero_copy_only=False) for one in lists if one is not None))
+    return pa.StructArray.from_arrays([pa.array(places, pa.int64()), pa.array(metres)], ["place", "distance_m"])
 
 
 def is_siret(column: Any, numba_rows: int = NUMBA_ROWS) -> pa.Array:
