@@ -17,6 +17,7 @@ from catalog.errors import OdhError, UnknownName
 from catalog.push.contract import Contract, Fault
 
 VERSION = 1
+MOST_RECORDS = 100_000  # of one batch: some tenths of a second in which the gateway does nothing else
 _TOLD_FAULTS = 100  # of a batch, in an answer; the receipt's rejects are all in ops.rejects
 _PLACE = re.compile(r"\(byte (\d+)\)$")
 
@@ -117,6 +118,11 @@ def take(
         raise PushRefused(422, "unknown-feed", str(UnknownName("push feed", envelope.feed, contracts)))
     if not envelope.data:
         raise PushRefused(422, "no-records", "'data' holds no record; send one at least.")
+    if len(envelope.data) > MOST_RECORDS:
+        detail = (
+            f"'data' holds {len(envelope.data):,} records, and one push may {MOST_RECORDS:,}; send them in several."
+        )
+        raise PushRefused(413, "too-many-records", detail)
     records = envelope.data
     rejected: tuple[Rejected, ...] = ()
     checked = [contract.faults(record) for record in records]

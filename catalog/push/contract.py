@@ -26,6 +26,8 @@ _TYPES: Mapping[FieldType, Any] = {
     FieldType.DATE: datetime.date,
     FieldType.DATETIME: datetime.datetime,
 }
+MOST_UNKNOWN = 100  # of one record's fields that are told one by one: a body may bring a million
+MOST_CHARACTERS = 126  # of a name that is told; a feed's are at most half as long
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -62,14 +64,19 @@ class Contract:
         except _UNREADABLE as error:
             return self._explain(record, error)
         content = bytes(record)
-        return () if content.count(b'":') == len(keys) else _repeated(content)
+        # a text with one of these, too, costs no more than a second look
+        is_spaced = b" :" in content or b"\n:" in content or b"\t:" in content or b"\r:" in content
+        return () if content.count(b'":') == len(keys) and not is_spaced else _repeated(content)
 
     def _explain(self, record: msgspec.Raw, error: Exception) -> tuple[Fault, ...]:
         try:
             given = self._keys(record)
         except _UNREADABLE as unreadable:
             return (Fault(None, _reason(unreadable)),)
-        found = [Fault(name, _unknown(name, self.fields)) for name in given if name not in self.fields]
+        unknown = [name for name in given if name not in self.fields]
+        found = [Fault(_shown(name), _unknown(name, self.fields)) for name in unknown[:MOST_UNKNOWN]]
+        if more := len(unknown) - len(found):
+            found.append(Fault(None, f"{more:,} more fields that are none of this feed's"))
         for name, field in self.fields.items():
             if name not in given or bytes(given[name]) == b"null":
                 if field.required:
@@ -121,8 +128,14 @@ def _reason(error: Exception, field: PushField | None = None) -> str:
     return said[:1].lower() + said[1:]
 
 
+def _shown(name: str) -> str:
+    """A name somebody chose, as it may be told and kept: not endless, and without what a database refuses in a text."""
+    cut = name if len(name) <= MOST_CHARACTERS else f"{name[: MOST_CHARACTERS - 1]}…"
+    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in cut)
+
+
 def _unknown(name: str, fields: Mapping[str, Any]) -> str:
-    close = get_close_matches(name, fields, n=1, cutoff=0.5)
+    close = get_close_matches(name, fields, n=1, cutoff=0.5) if len(name) <= MOST_CHARACTERS else []
     return "no field of this feed" + (f"; did you mean {close[0]!r}?" if close else "")
 
 

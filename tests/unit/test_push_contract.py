@@ -10,7 +10,7 @@ from push_lake import FEED, FIELDS, GOOD, taken
 from pydantic import ValidationError
 
 from catalog.feed import Feed
-from catalog.push.batch import PushRefused, take
+from catalog.push.batch import MOST_RECORDS, PushRefused, take
 from catalog.push.contract import Contract
 
 CONTRACTS = {"capteurs": Contract(Feed.model_validate(FEED))}
@@ -52,6 +52,60 @@ def test_a_field_given_twice_is_refused_and_quotes_in_a_text_are_not() -> None:
     batch, _ = take(body, CONTRACTS, 0)
     assert batch.accepted == 1
     assert [(one.index, one.faults[0].reason) for one in batch.rejected] == [(0, "given more than once")]
+
+
+@pytest.mark.parametrize("gap", [" ", "\n", "\t", "\r", "  \n"], ids=repr)
+def test_a_field_given_twice_is_refused_whatever_stands_before_its_colon(gap: str) -> None:
+    record = f'{{"at":"2024-05-01T08:30:00Z","value":1,"value"{gap}:2}}'
+    batch, _ = take(f'{{"feed":"capteurs","data":[{record}]}}'.encode(), CONTRACTS, 0)
+    assert [(one.faults[0].field, one.faults[0].reason) for one in batch.rejected] == [
+        ("value", "given more than once")
+    ]
+    assert taken([{**GOOD, "note": f"Attention{gap}: verglas"}]).accepted == 1
+
+
+def test_a_name_somebody_chose_is_told_short_and_without_what_a_database_refuses() -> None:
+    batch = taken([{**GOOD, "a\0\u2028é": 1, "n" * 2_000_000: 1}])
+    [odd, long] = [fault.field or "" for fault in batch.rejected[0].faults]
+    assert odd == "a\\u0000\\u2028é"
+    assert (len(long), long[-1]) == (126, "…")
+    assert len(batch.rejected[0].raw) > 2_000_000, "the record itself is kept as it came"
+
+
+def test_a_record_of_a_million_fields_is_told_in_a_hundred() -> None:
+    batch = taken([{**GOOD, **{f"more_{number}": 1 for number in range(200_000)}}])
+    faults = batch.rejected[0].faults
+    assert len(faults) == 101
+    assert (faults[-1].field, faults[-1].reason) == (None, "199,900 more fields that are none of this feed's")
+
+
+def test_more_records_than_a_batch_may_hold_are_refused() -> None:
+    body = b'{"feed":"capteurs","data":[%b]}' % b",".join([b"{}"] * (MOST_RECORDS + 1))
+    with pytest.raises(PushRefused, match="100,001 records, and one push may 100,000") as refused:
+        take(body, CONTRACTS, 0)
+    assert refused.value.status == 413
+
+
+NUMBERS = [
+    ("1e999", "number out of range"),
+    ("9" * 5000, "number out of range"),
+    ("-" + "9" * 400, "number out of range"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), NUMBERS, ids=[text[:8] for text, _ in NUMBERS])
+def test_a_number_no_double_holds_is_refused_with_its_record(text: str, reason: str) -> None:
+    body = f'{{"feed":"capteurs","data":[{json.dumps(GOOD)},{{"at":"2024-05-01T08:30:00Z","value":{text}}}]}}'
+    batch, _ = take(body.encode(), CONTRACTS, 0)
+    assert (batch.accepted, [fault.reason for fault in batch.rejected[0].faults]) == (1, [reason])
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '"\\ud800"', '"\0"'])
+def test_what_is_no_json_is_refused_with_its_place(text: str) -> None:
+    body = f'{{"feed":"capteurs","data":[{{"at":"2024-05-01T08:30:00Z","value":1,"note":{text}}}]}}'
+    with pytest.raises(PushRefused, match=r"no JSON: .* at line 1, column") as refused:
+        take(body.encode(), CONTRACTS, 0)
+    assert refused.value.status == 400
 
 
 def test_a_record_keeps_its_bytes_on_one_line() -> None:
