@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from catalog import schema
 from catalog.clock import utc_now
 from catalog.ledger import Ledger
-from catalog.push.batch import decode_batch, told_faults
+from catalog.push.batch import Batch, decode_batch, told_faults
 from catalog.push.fields import REJECTED
-from catalog.push.log import MAGIC, entries, entry_at, place_of, segments
+from catalog.push.log import MAGIC, Entry, entries, entry_at, place_of, segments
 
 KEY_HOURS = 24  # for which an idempotency key is remembered
 
@@ -186,8 +188,8 @@ def find_receipt(ledger: Ledger, folder: Path, receipt: str) -> dict[str, Any] |
             return _told(dict(row))
         place = place_of(receipt)
         entry = entry_at(folder, *place) if place else None
-        if entry:
-            batch = decode_batch(entry.payload)
+        batch = _batch_of(entry) if entry else None
+        if batch:
             return {
                 "receipt": receipt,
                 "feed": batch.feed,
@@ -197,6 +199,13 @@ def find_receipt(ledger: Ledger, folder: Path, receipt: str) -> dict[str, Any] |
                 "errors": told_faults(batch.rejected),
                 "received_at": batch.received_at,
             }
+    return None
+
+
+def _batch_of(entry: Entry) -> Batch | None:
+    """The batch of an entry; None for bytes that are none: a receipt may be made up and point into a text."""
+    with suppress(msgspec.MsgspecError):
+        return decode_batch(entry.payload)
     return None
 
 

@@ -16,15 +16,16 @@ import pytest
 import yaml
 from api_lake import serving
 from lakes import sql
-from push_lake import FEED, GOOD, PushLake
+from push_lake import FEED, FIELDS, GOOD, PushLake
 
 from catalog.iceberg import Lakehouse
 from catalog.ledger import Ledger
 from catalog.policies import WITHHELD
 from catalog.push import receipts
 from catalog.push.backlog import backlog
+from catalog.push.batch import take
 from catalog.push.contract import Contract
-from catalog.push.log import segments
+from catalog.push.log import PushLog, segments
 from catalog.registry import load_registry
 from ingestion.drain import Drain
 from ingestion.drain_watch import Watch
@@ -147,6 +148,73 @@ def test_a_batch_without_a_good_record_is_refused_and_kept(lake: PushLake, clien
 def test_a_receipt_nobody_gave_is_not_found(client: httpx.Client) -> None:
     for receipt in ("nothing", "20240101t000000-00000000-00000008"):
         assert client.get(f"/ingest/{receipt}").status_code == 404
+
+
+def test_a_receipt_that_points_into_bytes_that_are_no_batch_is_not_found(lake: PushLake, client: httpx.Client) -> None:
+    log = PushLog(lake.settings.push_log)
+    made_up = log.append([b"no batch"])[0]
+    assert client.get(f"/ingest/{made_up}").status_code == 404
+    segment = made_up.rpartition("-")[0]
+    log.close()
+    (lake.settings.push_log / f"{segment}.log").unlink()
+
+
+def test_records_wait_through_a_change_of_their_contract(tmp_path: Path) -> None:
+    lake = PushLake(tmp_path)
+    lake.push([{**GOOD, "note": "before", "count": 3}])
+    fields = [field for field in FIELDS if field["name"] != "count"]
+    fields.append({"name": "more", "type": "text", "description": "New."})
+    table = {**FEED["tables"][0], "columns": [field["name"] for field in fields]}
+    changed = {**FEED, "source": {"push": {"fields": fields}}, "tables": [table]}
+    (lake.settings.lake / "feeds" / "capteurs.yml").write_text(yaml.safe_dump(changed), "utf-8")
+    load(lake)
+    lake.contracts["capteurs"] = Contract(load_registry(lake.settings).get("capteurs"))
+    lake.push([{**GOOD, "note": "after", "more": "x"}])
+    load(lake)
+    told = sql(lake.settings, "select status, reason from ops.push_batches")
+    assert told == [("bronze", None)] * 2, "nothing is given up"
+    rows = sql(lake.settings, "select note, more from bronze.capteurs__mesures order by note")
+    assert rows == [("after", "x"), ("before", "")]
+    raw = "select raw_key from ops.extractions order by started_at limit 1"
+    [(key,)] = sql(lake.settings, raw)
+    assert b'"count": 3' in (Path(lake.settings.raw_root) / key).read_bytes(), "raw keeps what bronze has no column for"
+
+
+def test_two_drains_at_once_take_each_batch_once(tmp_path: Path) -> None:
+    lake = PushLake(tmp_path)
+    for number in range(20):
+        lake.push([{**GOOD, "count": number}])
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: load(lake), range(2)))
+    counted = 'select count(*), count(distinct "count") from bronze.capteurs__mesures'
+    assert sql(lake.settings, counted) == [(20, 20)]
+    assert sql(lake.settings, "select status, count(*) from ops.push_batches group by 1") == [("bronze", 20)]
+
+
+def test_records_of_a_feed_that_was_removed_are_in_raw_and_say_so(tmp_path: Path) -> None:
+    lake = PushLake(tmp_path)
+    receipt = lake.push([GOOD, BAD])
+    (lake.settings.lake / "feeds" / "capteurs.yml").unlink()
+    load(lake)
+    [told] = told_of(lake, receipt)
+    assert told["status"] == "failed"
+    assert told["reason"].startswith("no push feed is named 'capteurs' any more; its records are in raw, ")
+    key = told["reason"].rpartition(", ")[2]
+    assert json.loads((Path(lake.settings.raw_root) / key).read_bytes()) == GOOD
+    assert sql(lake.settings, "select raw_text from ops.rejects") == [(WITHHELD,)]
+
+
+def test_a_clock_that_goes_back_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    lake = PushLake(tmp_path)
+    day = 86_400_000_000
+    for ago in (0, 3 * day, 1 * day):
+        body = json.dumps({"feed": "capteurs", "data": [GOOD], "idempotency_key": "same"}).encode()
+        lake.log.append([take(body, lake.contracts, time.time_ns() // 1000 - ago)[1]])
+        load(lake)
+    assert lake.drain()
+    told = "select status, count(*) from ops.push_batches group by 1 order by 1"
+    assert sql(lake.settings, told) == [("curated", 1), ("duplicate", 2)]
+    assert sql(lake.settings, "select count(*) from bronze.capteurs__mesures") == [(1,)]
 
 
 def test_a_log_that_cannot_be_written_or_is_full_is_told_and_loses_nothing(tmp_path: Path) -> None:
