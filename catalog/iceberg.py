@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -90,7 +91,7 @@ class Lakehouse:
         for layer in LAYERS:
             try:
                 self.catalog.create_namespace_if_not_exists(layer)
-            except NamespaceAlreadyExistsError:  # another process made it meanwhile
+            except (NamespaceAlreadyExistsError, sa.exc.IntegrityError):  # another process made it meanwhile
                 continue
 
     def close(self) -> None:
@@ -367,6 +368,8 @@ def _open_catalog(settings: Settings) -> SqlCatalog:
         "s3.secret-access-key": secret.get_secret_value() if secret else None,
     }
     properties = {key: value for key, value in s3.items() if value} if remote else {}
-    return SqlCatalog(
-        "odh", uri=settings.catalog_database, warehouse=root if remote else f"file://{root}", **properties
-    )
+    properties |= {"uri": settings.catalog_database, "warehouse": root if remote else f"file://{root}"}
+    for _ in range(2):  # of two processes that make its two tables at once, one finds each there
+        with suppress(sa.exc.DBAPIError):
+            return SqlCatalog("odh", **properties)
+    return SqlCatalog("odh", **properties)

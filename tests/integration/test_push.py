@@ -15,6 +15,7 @@ import httpx
 import pytest
 import yaml
 from api_lake import serving
+from conftest import lake_settings
 from lakes import sql
 from push_lake import FEED, FIELDS, GOOD, PushLake
 
@@ -27,6 +28,7 @@ from catalog.push.batch import take
 from catalog.push.contract import Contract
 from catalog.push.log import PushLog, segments
 from catalog.registry import load_registry
+from catalog.settings import Settings
 from ingestion.drain import Drain
 from ingestion.drain_watch import Watch
 
@@ -178,6 +180,19 @@ def test_records_wait_through_a_change_of_their_contract(tmp_path: Path) -> None
     raw = "select raw_key from ops.extractions order by started_at limit 1"
     [(key,)] = sql(lake.settings, raw)
     assert b'"count": 3' in (Path(lake.settings.raw_root) / key).read_bytes(), "raw keeps what bronze has no column for"
+
+
+def test_those_who_open_a_new_lake_at_once_all_find_its_catalogue(tmp_path: Path) -> None:
+    for number in range(10):
+        settings, ready = lake_settings(tmp_path / str(number)), threading.Barrier(4)
+
+        def open_lake(_: int, settings: Settings = settings, ready: threading.Barrier = ready) -> list[str]:
+            ready.wait()
+            with closing(Lakehouse(settings)) as lakehouse:
+                return lakehouse.names("bronze")
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(open_lake, range(4))) == [[]] * 4
 
 
 def test_two_drains_at_once_take_each_batch_once(tmp_path: Path) -> None:
