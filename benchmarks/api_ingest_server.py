@@ -7,6 +7,7 @@ import socket
 import uvicorn
 
 from api.app import create_app
+from api.worker import spare_the_collector
 from catalog.logs import configure_logs
 from catalog.settings import Settings
 
@@ -29,6 +30,7 @@ def serve() -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen(2048)
         print(listener.getsockname()[1], flush=True)
+        spare_the_collector()
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, ws="none")
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.responses import FileResponse
 
 from api.app import create_app
+from api.worker import spare_the_collector
 from catalog.logs import configure_logs
 from catalog.settings import Settings
 
@@ -26,6 +27,7 @@ def serve(lake: Path, plain: Path) -> None:
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     print(listener.getsockname()[1], flush=True)
+    spare_the_collector()
     config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none")
     uvicorn.Server(config).run(sockets=[listener])
 
