@@ -44,6 +44,17 @@ class Release:
         return next((table for table in self.tables if (table.pin.layer, table.pin.name) == (layer, name)), None)
 
 
+# made once: to write the statement anew took three times as long as to run it
+_r = schema.releases.c
+_CURRENT_ID = (
+    sa.select(_r.release_id)
+    .where(_r.status == "published")
+    .order_by(_r.extraction_date.desc(), _r.release_id.desc())
+    .limit(1)
+)
+_CURRENT_ID_ON = _CURRENT_ID.where(_r.extraction_date <= sa.bindparam("as_of"))
+
+
 def current_release(ledger: Ledger, as_of: date | None = None) -> Release | None:
     """The release of the newest extraction date, or of the newest not later than ``as_of``; of one day the last."""
     r = schema.releases.c
@@ -57,12 +68,10 @@ def current_release(ledger: Ledger, as_of: date | None = None) -> Release | None
 
 def current_release_id(ledger: Ledger, as_of: date | None = None) -> int | None:
     """The number of ``current_release``, without its tables: cheap enough to be asked at every request."""
-    r = schema.releases.c
-    query = sa.select(r.release_id).where(r.status == "published")
-    if as_of is not None:
-        query = query.where(r.extraction_date <= as_of)
     with ledger.begin() as connection:
-        return connection.scalar(query.order_by(r.extraction_date.desc(), r.release_id.desc()).limit(1))
+        if as_of is None:
+            return connection.scalar(_CURRENT_ID)
+        return connection.scalar(_CURRENT_ID_ON, {"as_of": as_of})
 
 
 def released_table(ledger: Ledger, layer: str, name: str, snapshot_id: int) -> ReleasedTable | None:
