@@ -107,6 +107,7 @@ def create_app(settings: Settings, moments: Moments | None = None) -> FastAPI:
     app.include_router(ingest_routes.pushes)  # first: what is matched first is answered fastest
     for part in (ingest_routes, service_routes, supervision_routes, sql_routes, iceberg_routes, *reading):
         app.include_router(part.router)
+    app.include_router(layer_routes.rows)
     ingest_routes.describe(app, gate)
     problems.install(app)
     app.add_exception_handler(PushRefused, ingest_routes.on_refused)

@@ -12,25 +12,16 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 
 from api import audit, models, problems
 from api.access import caller, require
-from api.dependencies import TablesDep
+from api.dependencies import RawRoute, TablesDep
 from api.push_gate import Accepted, PushGate
 from catalog.push.batch import PushRefused, told_faults
 from catalog.scopes import Scope
 
 JSON = "application/json"
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class RawRoute(APIRoute):
-    """A documented route whose function is called with the request, and nothing is done before."""
-
-    def get_route_handler(self) -> Any:
-        """The function itself."""
-        return self.endpoint
 
 
 WRITE = [require(Scope.INGEST_WRITE)]
@@ -168,5 +159,5 @@ def describe(app: FastAPI, gate: PushGate) -> None:
     key_docs = "the same key and body within a day give the same receipt; another body is refused"
     key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}, "description": key_docs}
     for route in app.routes:
-        if isinstance(route, RawRoute):
+        if isinstance(route, RawRoute) and route.endpoint in (ingest, ingest_fast):
             route.openapi_extra = {"requestBody": body, "parameters": [atomic, key]}

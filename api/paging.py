@@ -12,21 +12,23 @@ from api.models import Neighbours, PageMeta
 
 PAGE_SIZE, PAGE_SIZE_MAX = 20, 200
 PAGE_MAX = 1_000_000_000  # keeps the offset a 64-bit integer
+PageNumber = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
     """Which page of rows is asked for; a cursor says where it begins, whatever the number."""
 
-    page: int = 1
-    page_size: int = PAGE_SIZE
+    page: PageNumber = 1
+    page_size: PageSize = PAGE_SIZE
     cursor: str | None = None
 
 
 async def _paging(
     columns: Annotated[str | None, Query(description="columns to show, parted by commas")] = None,
-    page: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = PAGE_SIZE,
+    page: PageNumber = 1,
+    page_size: PageSize = PAGE_SIZE,
     cursor: Annotated[str | None, Query(description="where a page begins, as links.next says")] = None,
     format: Annotated[  # noqa: A002 - the name of the parameter
         str | None, Query(description="json, csv, ndjson, parquet or arrow; by default as `Accept` says")
