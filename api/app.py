@@ -83,7 +83,7 @@ def create_app(settings: Settings, moments: Moments | None = None) -> FastAPI:
                 closing(HealthChecks(tables)) as app.state.health,
                 closing(Comparisons(tables)) as app.state.comparisons,
             ):
-                looks = (tables.copies.let_go, app.state.comparisons.let_go)
+                looks = (tables.let_go, app.state.comparisons.let_go)
                 app.state.resources, app.state.profiles = Resources(tables), Remembered(PROFILES_REMEMBERED)
                 app.state.documents = Documents(app, tables)
                 try:

@@ -180,6 +180,11 @@ class Tables:
             raise UsageError("This cursor is of a state of the table that is no longer kept; begin again without it.")
         return replace(table, pin=pin, rows=rows, is_current=False)
 
+    def let_go(self) -> None:
+        """Close the copies an erasure removed; the snapshots they were of are no more either."""
+        if self.copies.let_go():
+            self.forget()
+
     def forget(self) -> None:
         """Read everything about releases and raw tables anew: upkeep may have moved their files."""
         self._releases.clear()

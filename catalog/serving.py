@@ -119,12 +119,13 @@ class ServingCopies:
                 self._remove(name)
                 self._asked.pop(name, None)
 
-    def let_go(self) -> None:
-        """Close the copies whose files an erasure removed; whoever reads one at this moment still can."""
-        for name in list(self._attached):
-            if not self._path(name).exists():
-                self._remove(name)
-                self._asked.pop(name, None)
+    def let_go(self) -> bool:
+        """Close the copies whose files an erasure removed, if any; whoever reads one at this moment still can."""
+        gone = [name for name in list(self._attached) if not self._path(name).exists()]
+        for name in gone:
+            self._remove(name)
+            self._asked.pop(name, None)
+        return bool(gone)
 
     def wait(self) -> None:
         """Wait until every copy asked for is made or given up; for tests and benchmarks."""
@@ -158,6 +159,8 @@ class ServingCopies:
             self.relation(pin)
         except (duckdb.Error, OSError) as error:
             log.warning("serving_copy_failed", table=name.stem, reason=str(error))
+            if isinstance(error, FileNotFoundError):  # an erasure took it half made: whoever asks next has it made anew
+                self._asked.pop(name, None)
 
     def _write(self, pin: Pin, name: CopyName, files: int) -> None:
         part = self._folder / f".{name.stem}.{os.getpid()}.part"
