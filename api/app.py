@@ -40,6 +40,7 @@ from api.tables import Tables
 from catalog.push.batch import PushRefused
 from catalog.registry import load_registry
 from catalog.settings import Settings
+from catalog.spill import sweep_spill
 from catalog.stats import Stats
 
 PROFILES_REMEMBERED = 256
@@ -70,6 +71,7 @@ def create_app(settings: Settings, moments: Moments | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        sweep_spill(settings)  # of a worker that was killed
         with (
             Tables(settings, registry) as tables,
             AuditLog(tables.ledger, settings.lake / "audit") as audit,

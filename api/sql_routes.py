@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -24,6 +23,7 @@ from api.sql_processes import Answer, ClientLeft, SqlProcesses
 from catalog.errors import StatementRefused, UsageError
 from catalog.scopes import Scope
 from catalog.settings import Settings
+from catalog.spill import spill_folder
 from catalog.sql_check import line_and_column
 
 STATEMENT_LENGTH = 100_000
@@ -85,7 +85,7 @@ async def run_sql(
     query = Query(body.sql, form, _rows(body, tables.settings), body.as_of, body.parameters)
     _refuse_unreadable(body.sql)
     audit.note(request, detail=body.sql)
-    folder = tables.settings.spill / f"sql-{uuid.uuid4().hex}"
+    folder = spill_folder(tables.settings)
     try:
         async with processes.turn():
             job = await to_thread.run_sync(make_job, tables, caller, query, folder)

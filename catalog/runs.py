@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +13,12 @@ import structlog
 from catalog.errors import PermanentError
 from catalog.feed import Feed
 from catalog.iceberg import Lakehouse
-from catalog.ledger import Ledger, is_alive
+from catalog.ledger import Ledger
 from catalog.logs import configure_logs
 from catalog.origin import Origin
 from catalog.registry import Registry, load_registry
 from catalog.settings import Settings, load_settings
+from catalog.spill import sweep_spill
 from catalog.survey import Survey, survey_feeds
 
 log = structlog.get_logger()
@@ -97,7 +96,4 @@ def _sweep(settings: Settings, ledger: Ledger) -> None:
     for folder in folders:
         if folder.name not in running:
             shutil.rmtree(folder, ignore_errors=True)
-    for folder in settings.spill.iterdir() if settings.spill.exists() else ():
-        mine = re.fullmatch(rf"{re.escape(socket.gethostname())}\.(\d+)\.\w+", folder.name)
-        if mine and not is_alive(int(mine[1])):
-            shutil.rmtree(folder, ignore_errors=True)
+    sweep_spill(settings)

@@ -5,15 +5,11 @@ Views are made for the tables a statement names, so that one query does not pay 
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +25,7 @@ from catalog.ledger import OPS_TABLES, Ledger
 from catalog.names import quote_identifier, quote_literal
 from catalog.releases import released_pins
 from catalog.settings import Settings, load_settings
+from catalog.spill import spill_folder
 
 # A table's own order: its files, then the rows within each. Iceberg promises none, and DuckDB's changes between two
 # runs over several files, so whoever needs one asks for it.
@@ -56,7 +53,7 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Open an empty in-memory database that reads pinned tables; ``cursor()`` gives each thread its own connection."""
-    spill = str(_spill_folder(settings))
+    spill = str(spill_folder(settings))
     connection = duckdb.connect(config={"threads": settings.threads, "temp_directory": spill, **UNCHECKED})
     connection.execute("set python_enable_replacements = false")  # a name in SQL is never a variable of this program
     prepare_connection(connection, settings)
@@ -222,16 +219,6 @@ def open_session(settings: Settings, as_of: date | None = None) -> Iterator[Sess
         closing(Session(settings, lakehouse, ledger, as_of)) as session,
     ):
         yield session
-
-
-def _spill_folder(settings: Settings) -> Path:
-    """A folder for what does not fit in memory, which DuckDB makes when it needs it and removes on closing.
-
-    Its default is ``.tmp`` where the command is run, and two processes that share one crash.
-    """
-    with suppress(OSError):  # a gateway may have nowhere to write, and then only lacks room to spill
-        settings.spill.mkdir(parents=True, exist_ok=True)
-    return settings.spill / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
 
 
 def s3_secret(settings: Settings) -> str:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,11 @@ class Served:
     def children(self) -> set[int]:
         """Pids of all its children."""
         task = Path(f"/proc/{self.process.pid}/task")
-        return {int(pid) for one in task.iterdir() for pid in (one / "children").read_text().split()}
+        found: set[int] = set()
+        for one in task.iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+                found |= {int(pid) for pid in (one / "children").read_text().split()}
+        return found
 
     def workers(self) -> set[int]:
         """Pids of those that answer."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -201,6 +204,10 @@ TAKES_TOO_MUCH = [
     "select i, count(*) from range(100000000) as t(i) group by i",
     "select a.i from range(100000000) as a(i) join range(100000000) as b(i) on a.i = b.i order by hash(a.i)",
 ]
+SPILLS = (
+    "select * from (select i, hash(i) as h, i::varchar as t from range(60000000) as r(i) order by h) as a"
+    " join (select i, hash(i) as h from range(60000000) as r(i) order by h) as b using (h) order by a.t"
+)
 ENDLESS = [
     "select count(*) from range(1000000) as a, range(1000000) as b, range(1000000) as c",
     "with recursive t(i) as (select 1 union all select i + 1 from t) select max(i) from t",
@@ -242,6 +249,30 @@ def test_a_statement_made_to_mislead_is_refused(client: httpx.Client, lake: Lake
 @pytest.mark.parametrize("statement", TAKES_TOO_MUCH, ids=lambda text: text[:60])
 def test_a_statement_that_takes_too_much_dies_alone(client: httpx.Client, lake: LakeWriter, statement: str) -> None:
     assert refused(client, lake, statement).json()["type"] == "urn:problem-type:odh:sql-limit"
+
+
+def test_all_that_a_statement_writes_to_disk_is_bounded_together(lake: LakeWriter) -> None:
+    """It spills to several files; the kernel bounds each alone."""
+    bound = 160 * 1024**2
+    settings = lake.settings.model_copy(update={"sql_spill_bytes": bound})
+    largest = 0
+    with serving(settings) as client, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.post, "/sql", json={"sql": SPILLS})
+        while not answer.done():
+            largest = max(largest, bytes_below(settings.spill))
+        assert answer.result().json()["type"] == "urn:problem-type:odh:sql-limit"
+    assert bound / 2 < largest <= bound
+    assert bytes_below(settings.spill) == 0
+
+
+def bytes_below(folder: Path) -> int:
+    """Size of all files of a folder, which go and come meanwhile."""
+    found = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found += (Path(place) / name).stat().st_blocks * 512
+    return found
 
 
 def test_a_statement_without_end_is_cut(lake: LakeWriter) -> None:

@@ -124,6 +124,23 @@ def test_what_was_answered_is_audited_once_though_its_worker_was_killed_at_once(
     assert list((lake.settings.lake / "audit").glob("*")) == []
 
 
+def test_nothing_stays_on_disk_of_a_statement_whose_worker_is_killed(lake: LakeWriter) -> None:
+    spills = "select * from range(1000000000) as t(i) order by hash(i)"
+    small = lake.settings.model_copy(update={"sql_memory_bytes": 128 * 1024**2})
+    with served(small) as here, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(here.client.post, "/sql", json={"sql": spills})
+        spill = lake.settings.spill
+        while not [path for path in spill.rglob("*") if path.is_file()]:
+            assert not asked.done(), asked.result().text
+        [worker] = here.workers()
+        os.kill(worker, signal.SIGKILL)
+        assert isinstance(asked.exception(), httpx.TransportError)
+        while worker in here.workers() or not here.workers():
+            pass
+        assert fresh(here, "/health/live").status_code == 200
+        assert [path for path in spill.rglob("*") if path.is_file()] == []
+
+
 def requests_counted(here: Served, path: str) -> float:
     template = "/{layer}/{table}/schema" if path.endswith("/schema") else path
     families = text_string_to_metric_families(fresh(here, "/metrics").text)
