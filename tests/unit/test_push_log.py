@@ -8,7 +8,8 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -137,6 +138,36 @@ def test_requests_that_come_at_once_share_a_sync(tmp_path: Path, monkeypatch: py
     assert len(set(receipts)) == 500
     assert payloads(tmp_path) == [f"{number}".encode() for number in range(500)]
     assert groups == [500]
+
+
+class DiskLog(PushLog):
+    """A log whose writes take as long as they are told to, by a clock of its own; it notes the thread of each."""
+
+    def __init__(self, folder: Path, takes: Sequence[float]) -> None:
+        super().__init__(folder)
+        self.now, self.writers, self._takes = 0.0, list[str](), iter(takes)
+
+    def append(self, payloads: Sequence[bytes]) -> list[str]:
+        self.now += next(self._takes)
+        self.writers.append(threading.current_thread().name)
+        return super().append(payloads)
+
+
+def test_a_slow_disk_makes_the_loop_wait_once_in_a_while_only(tmp_path: Path) -> None:
+    slow, fast = 0.008, 0.0002
+
+    async def push() -> list[str]:
+        log = DiskLog(tmp_path, [fast, fast, slow, slow, slow, fast, fast])
+        commit = GroupCommit(log, clock=lambda: log.now)
+        for number in range(7):
+            if number == 5:
+                log.now += 1  # the time in which all are handed over is past
+            await commit.append(f"{number}".encode())
+        await commit.close()
+        return log.writers
+
+    assert asyncio.run(push()) == ["MainThread"] * 3 + ["push-log"] * 2 + ["MainThread"] * 2
+    assert payloads(tmp_path) == [f"{number}".encode() for number in range(7)]
 
 
 def test_a_commit_that_fails_tells_each_request_and_the_next_goes_on(tmp_path: Path) -> None:
