@@ -125,14 +125,14 @@ def take(
         raise PushRefused(413, "too-many-records", detail)
     records = envelope.data
     rejected: tuple[Rejected, ...] = ()
-    checked = [contract.faults(record) for record in records]
-    if any(checked):
+    if not contract.accepts(records):
+        checked = [contract.faults(record) for record in records]
         rejected = tuple(
             Rejected(index, bytes(record), faults)
             for index, (record, faults) in enumerate(zip(records, checked, strict=True))
             if faults
         )
-        if envelope.atomic or atomic:
+        if rejected and (envelope.atomic or atomic):
             detail = f"{len(rejected)} of {len(records)} records are wrong, and atomic=true takes all or none."
             raise PushRefused(422, "bad-records", detail, rejected)
         records = [record for record, faults in zip(records, checked, strict=True) if not faults]

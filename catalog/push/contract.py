@@ -1,7 +1,7 @@
 """The contract of a push feed, compiled: whether a record may enter, and if not, which field and why.
 
-msgspec checks types, bounds, patterns and unknown fields in the same C pass that reads the JSON: a good record costs a
-microsecond and makes no Python object but its own. Only a bad one is taken apart, to tell all that is wrong with it.
+msgspec checks types, bounds, patterns and unknown fields in the same C pass that reads the JSON, and takes a batch of
+good records at once: one costs two microseconds. Only a bad one is taken apart, to tell all that is wrong with it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -28,6 +28,8 @@ _TYPES: Mapping[FieldType, Any] = {
 }
 MOST_UNKNOWN = 100  # of one record's fields that are told one by one: a body may bring a million
 MOST_CHARACTERS = 126  # of a name that is told; a feed's are at most half as long
+_AT_ONCE = 1000  # records read in one pass
+_SPACE = b" \t\r\n"  # of JSON
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -47,26 +49,42 @@ class Contract:
         self.feed, self.fields = feed, {field.name: field for field in feed.source.push.fields}
         types = {name: _type_of(field) for name, field in self.fields.items()}
         parts = [
-            (f"field_{number}", types[name]) if field.required else (f"field_{number}", types[name], None)
+            (f"field_{number}", types[name])
+            if field.required
+            else (f"field_{number}", types[name] | msgspec.UnsetType, msgspec.UNSET)
             for number, (name, field) in enumerate(self.fields.items())
         ]
         names = dict(zip((part[0] for part in parts), self.fields, strict=True))  # a field may be named as a keyword
         struct = msgspec.defstruct("Record", parts, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False)
         self._decode = msgspec.json.Decoder(struct).decode
         self._keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+        self._decode_all = msgspec.json.Decoder(list[struct]).decode  # type: ignore[valid-type]
+        self._optional = [part[0] for part in parts if len(part) > 2]
         self._field = {name: msgspec.json.Decoder(type_).decode for name, type_ in types.items()}
+
+    def accepts(self, records: Sequence[msgspec.Raw]) -> bool:
+        """Whether every one of some records may enter."""
+        return all(self._accepts(records[start : start + _AT_ONCE]) for start in range(0, len(records), _AT_ONCE))
+
+    def _accepts(self, records: Sequence[msgspec.Raw]) -> bool:
+        content = b"[%b]" % b",".join(records)
+        try:
+            found = self._decode_all(content)
+        except _UNREADABLE:
+            return False
+        keys = len(self.fields) * len(records)
+        for name in self._optional:
+            keys -= [getattr(record, name) for record in found].count(msgspec.UNSET)
+        # a key that is given twice is read once; a text may hold what looks like a key, and costs a second look
+        return content.translate(None, _SPACE).count(b'":') == keys
 
     def faults(self, record: msgspec.Raw) -> tuple[Fault, ...]:
         """All that is wrong with one record; nothing for one that may enter."""
         try:
             self._decode(record)
-            keys = self._keys(record)
         except _UNREADABLE as error:
             return self._explain(record, error)
-        content = bytes(record)
-        # a text with one of these, too, costs no more than a second look
-        is_spaced = b" :" in content or b"\n:" in content or b"\t:" in content or b"\r:" in content
-        return () if content.count(b'":') == len(keys) and not is_spaced else _repeated(content)
+        return () if self._accepts([record]) else _repeated(bytes(record))
 
     def _explain(self, record: msgspec.Raw, error: Exception) -> tuple[Fault, ...]:
         try:
