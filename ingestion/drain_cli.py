@@ -55,7 +55,7 @@ def _watch(settings: Settings, until_eof: bool) -> None:
             stop.set()
 
         threading.Thread(target=await_end, daemon=True).start()
-        os.nice(5)  # who waits for an answer comes first
+        os.nice(10)  # who waits for an answer comes first
     Watch(settings, stop).run()
 
 
