@@ -81,7 +81,7 @@ class ServedTable:
     """One table at the snapshot a reader gets.
 
     ``conditions`` tell which of the snapshot's rows are served; ``rows`` counts all of them. ``is_current`` tells that
-    every reader gets this snapshot now, so that it is worth a copy.
+    every reader gets this snapshot now and for a while, so that it is worth a copy.
     """
 
     layer: Layer
@@ -105,7 +105,7 @@ class Tables:
         self.meaning = lru_cache(SNAPSHOTS_REMEMBERED)(self._read_meaning)
         self._raw_rows = lru_cache(SNAPSHOTS_REMEMBERED)(lambda pin: self.lakehouse.totals(pin)["rows"])
         self.headers = lru_cache(SNAPSHOTS_REMEMBERED)(self.lakehouse.headers)
-        self._raw_pins = lru_cache(SNAPSHOTS_REMEMBERED)(lambda name, _: self.lakehouse.pin(BRONZE, name))
+        self._raw_pins = lru_cache(SNAPSHOTS_REMEMBERED)(self._read_raw_pin)
         self._counts: Remembered[object, int] = Remembered(COUNTS_REMEMBERED)
         self._releases: Remembered[int, tuple[float, Release]] = Remembered(RELEASES_REMEMBERED)
 
@@ -140,9 +140,9 @@ class Tables:
         """What to read a table's rows from: its native copy if there is one, else its Iceberg files."""
         types = self.meaning(table.pin).types
         columns = own_columns(types)
-        if table.layer is not Layer.RAW and (copy := self.copies.relation(table.pin)):
+        if copy := self.copies.relation(table.pin):
             return copied(copy, columns)
-        if table.layer is not Layer.RAW and table.is_current:
+        if table.is_current:
             self.copies.ask(table.pin)
         return planned(table.pin, types, columns)
 
@@ -248,12 +248,21 @@ class Tables:
         location = self.lakehouse.location(BRONZE, name)
         return self._raw_pins(name, location) if location else None
 
+    def _read_raw_pin(self, name: str, _location: str) -> Pin | None:
+        pin = self.lakehouse.pin(BRONZE, name)
+        self.copies.follow([pin] if pin else [], raw=name)
+        return pin
+
     def _raw_table(self, pin: Pin, as_of: date | None) -> ServedTable:
-        """A bronze table keeps every extraction, so its past is a filter and needs no older snapshot."""
+        """A bronze table keeps every extraction, so its past is a filter and needs no older snapshot.
+
+        One that records are pushed into changes from second to second, and is not worth a copy.
+        """
         feed = self.registry.feed_of(pin.name)
         domain = feed.domain if feed else None
         conditions = (Condition("_extraction_date", "less", (as_of.isoformat(),)),) if as_of else ()
-        return ServedTable(Layer.RAW, pin, domain, self._raw_rows(pin), conditions)
+        is_pushed = feed is not None and feed.source.push is not None
+        return ServedTable(Layer.RAW, pin, domain, self._raw_rows(pin), conditions, is_current=not is_pushed)
 
     def _read_meaning(self, pin: Pin) -> TableMeaning:
         description, docs = self.lakehouse.describe(pin)

@@ -1,4 +1,4 @@
-"""Native DuckDB copies of released tables, from which a page of rows comes in a millisecond at any depth.
+"""Native DuckDB copies of released and raw tables, from which a page of rows comes in a millisecond at any depth.
 
 A copy is one file a table and snapshot, written once, renamed into place when it is whole, and only read from then on:
 several processes share it. Its rows carry their number in ``__row``, in the table's stored order. What has no copy, not
@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import structlog
 
-from catalog.iceberg import Lakehouse, Pin
+from catalog.iceberg import BRONZE, Lakehouse, Pin
 from catalog.names import quote_identifier, quote_literal
 from catalog.session import scan_sql, stored_order
 from catalog.settings import Settings
@@ -52,6 +52,11 @@ class CopyName:
         return cls(parts[0], parts[1], int(parts[2])) if is_copy else None
 
     @property
+    def raw(self) -> str | None:
+        """The raw table it is of, which has states of its own; None of a table that changes with releases."""
+        return self.table if self.layer == BRONZE else None
+
+    @property
     def stem(self) -> str:
         """File name without suffix, and the name it is attached by."""
         return f"{self.layer}.{self.table}.{self.snapshot_id}"
@@ -72,7 +77,7 @@ class ServingCopies:
         self._asked: dict[CopyName, Future[None]] = {}
         self._builder = ThreadPoolExecutor(1, "serving")
         self._building: duckdb.DuckDBPyConnection | None = None
-        self._kept: frozenset[CopyName] = frozenset()
+        self._kept: dict[str | None, frozenset[CopyName]] = {}  # what readers get now, by raw table; None: the release
 
     def close(self) -> None:
         """Stop what is being copied."""
@@ -101,17 +106,27 @@ class ServingCopies:
             self._asked[name] = future = self._builder.submit(self._build, pin, name)
             return future
 
-    def follow(self, pins: Iterable[Pin]) -> None:
+    def follow(self, pins: Iterable[Pin], raw: str | None = None) -> None:
         """Tell which snapshots readers get now: copies of earlier ones of these tables are made anew, and old ones go.
 
         The copies of the state before are kept, for those who are paging through it.
+
+        Args:
+            pins: of every table of the release; or of one raw table, which changes by itself.
+            raw: name of that raw table.
         """
         now = {(pin.layer, pin.name): pin for pin in pins}
         current = frozenset(CopyName.of(pin) for pin in now.values())
-        if current == self._kept:
+        before = self._kept.get(raw, frozenset())
+        if current == before:
             return
-        before, self._kept = self._kept, current
+        self._kept[raw] = current
+        for name, asked in list(self._asked.items()):
+            if name.raw == raw and name not in current and asked.cancel():
+                self._asked.pop(name, None)
         for name in self._present():
+            if name.raw != raw:
+                continue
             pin = now.get((name.layer, name.table))
             if pin and pin.snapshot_id != name.snapshot_id and (name in before or not before):
                 self.ask(pin)
@@ -200,7 +215,7 @@ class ServingCopies:
         return self._attached[name]
 
     def _remove(self, name: CopyName) -> None:
-        """Remove a copy; who reads it at this moment still can. It is not made again while its release is current."""
+        """Remove a copy; who reads it at this moment still can. It is not made again while its state is current."""
         with self._lock:
             if self._attached.pop(name, None):
                 with suppress(duckdb.Error):
@@ -219,7 +234,8 @@ class ServingCopies:
     def _make_room(self, newest: CopyName) -> None:
         """Remove copies until the folder is within its bounds: those of past states first, then the least read."""
         sizes = {name: stat.st_size for name in self._present() if (stat := self._stat(name))}
-        by_use = sorted(sizes, key=lambda name: (name == newest, name in self._kept, self._last_read(name)))
+        kept = frozenset[CopyName]().union(*self._kept.values())
+        by_use = sorted(sizes, key=lambda name: (name == newest, name in kept, self._last_read(name)))
         for name in by_use:
             if sum(sizes.values()) <= self._limit:
                 return

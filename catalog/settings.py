@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         3.0, ge=0, description="how long odh maintain leaves a file that nothing names any more to those who read it"
     )
     serving_max_bytes: int = Field(
-        20 * 1024**3, ge=0, description="disk for the copies of released tables the gateway pages from; 0 for none"
+        20 * 1024**3, ge=0, description="disk for the copies of tables the gateway pages from; 0 for none"
     )
     alert_mail_to: str | None = Field(None, description="who gets alerts by mail; several with commas")
     alert_mail_from: str = Field("opendatahub@localhost", description="sender of these mails")
@@ -242,7 +242,7 @@ class Settings(BaseSettings):
 
     @property
     def serving(self) -> Path:
-        """Local folder of the copies of released tables that the gateway reads; safe to remove when none serves."""
+        """Local folder of the copies of tables that the gateway reads; safe to remove when none serves."""
         return self.lake.resolve() / "serving"
 
     @property

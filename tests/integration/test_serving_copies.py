@@ -1,4 +1,4 @@
-"""Native copies of released tables: made once, shared, followed from release to release, and never in the way."""
+"""Native copies of released and raw tables: made once, shared, followed from state to state, never in the way."""
 
 from __future__ import annotations
 
@@ -121,6 +121,40 @@ def test_a_new_release_is_copied_where_the_old_one_was_and_the_one_before_goes(l
             assert len(old.fetchall()) == 5_000
         assert files(lake) == {file_of(second["fct_a"]), file_of(third["fct_a"])}
         assert copies.relation(first["fct_a"]) is None
+
+
+def test_raw_tables_are_followed_each_by_itself_and_apart_from_releases(lake: LakeWriter) -> None:
+    def loaded(name: str, day: int) -> Pin:
+        lake.load(name, [{"a": str(day)}], date(2024, 1, day))
+        pin = lake.lakehouse.pin("bronze", name)
+        assert pin
+        return pin
+
+    released = pins(lake)["fct_a"]
+    with copies_of(lake) as (copies, engine):
+        first, other = loaded("f__t", 1), loaded("f__u", 1)
+        copies.follow(pins(lake).values())
+        for pin in (first, other):
+            copies.follow([pin], raw=pin.name)
+        for pin in (first, other, released):
+            copies.ask(pin)
+        copies.wait()
+        second = loaded("f__t", 2)
+        copies.follow([second], raw="f__t")
+        copies.wait()
+        assert files(lake) == {file_of(pin) for pin in (first, second, other, released)}
+        third = loaded("f__t", 3)
+        copies.follow([third], raw="f__t")
+        lake.release(date(2024, 1, 2), {("gold", "fct_b"): numbers(8)}, {})
+        copies.follow(pins(lake).values())
+        copies.wait()
+        assert files(lake) == {file_of(pin) for pin in (second, third, other, released)}  # released: the state before
+        assert copies.relation(first) is None
+        assert engine.execute(f"select a from {copies.relation(third)} order by 1").fetchall() == [
+            ("1",),
+            ("2",),
+            ("3",),
+        ]
 
 
 def test_a_table_too_large_for_the_folder_is_left_to_iceberg(lake: LakeWriter) -> None:
