@@ -8,7 +8,7 @@ process takes what a crash kept from the ledger.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -143,7 +143,7 @@ class AuditLog:
     def _take_up(self) -> None:
         """Write the entries that processes which were killed left."""
         for left in self._journal.left():
-            entries: list[Entry | str] = [_decode(line) for line in left.lines()]
+            entries = list(_readable(left))
             is_written = self._knows(entries) or self._write(entries)
             left.remove() if is_written else left.leave()
 
@@ -178,6 +178,15 @@ class AuditLog:
                 log.error("audit_unwritten", **{**row, "at": row["at"].isoformat(), "reason": type(error).__name__})
             return False
         return True
+
+
+def _readable(left: Closed) -> Iterator[Entry | str]:
+    """The entries of a file; a line that is none, as a power cut leaves, is logged and passed over."""
+    for line in left.lines():
+        try:
+            yield _decode(line)
+        except msgspec.MsgspecError as error:
+            log.error("audit_line_unreadable", path=str(left.path), bytes=len(line), reason=str(error))
 
 
 def merged(entries: Iterable[Entry]) -> list[Entry]:

@@ -6,6 +6,7 @@ next that starts. The file is not synced: a power cut may lose what the system h
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -14,7 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 SUFFIX = ".jsonl"
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,9 @@ class Closed:
 
     def lines(self) -> list[bytes]:
         """Its whole lines; a kill may have left half of one."""
-        return self.path.read_bytes().split(b"\n")[:-1]
+        with open(self.file, "rb", closefd=False) as stream:
+            stream.seek(0)
+            return stream.read().split(b"\n")[:-1]
 
     def remove(self) -> None:
         """Let it go: the ledger has its entries."""
@@ -63,35 +69,55 @@ class Journal:
         """Close the present file and return it; None where there is none.
 
         Raises:
-            OSError: what has not ended could not be written to the next.
+            OSError: what has not ended could not be written to the next; the present file stays.
         """
         closed, self._current = self._current, None
-        if self._open:
-            self._write(b"".join(self._open.values()))
+        try:
+            if self._open:
+                self._write(b"".join(self._open.values()))
+        except OSError:
+            if closed:
+                if self._current:
+                    self._current.remove()
+                self._current = closed
+            raise
         return closed
 
     def left(self) -> Iterator[Closed]:
         """Files of processes that are no more."""
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
-            with suppress(FileNotFoundError):
-                file = os.open(path, os.O_RDONLY)
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    os.close(file)
-                    continue
-                yield Closed(path, file)
+            if left := _taken(path):
+                yield left
 
     def _write(self, content: bytes) -> None:
         if self._current is None:
             self._current = self._create()
-        os.write(self._current.file, content)
+        written = os.write(self._current.file, content)
+        if written < len(content):  # the disk is full: half a line would spoil the next one as well
+            os.ftruncate(self._current.file, os.fstat(self._current.file).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _create(self) -> Closed:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{secrets.token_hex(8)}{SUFFIX}"
         draft = path.with_suffix(".part")
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX)  # before it has its name: it must never look left
         draft.rename(path)
         return Closed(path, file)
+
+
+def _taken(path: Path) -> Closed | None:
+    """A file nobody else has; None where one writes it, took it up before, or may read it alone."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            log.error("audit_journal_unreadable", path=str(path), reason=str(error))
+        return None
+    with suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file).st_nlink:  # else another took it up between the two steps
+            return Closed(path, file)
+    os.close(file)
+    return None
