@@ -121,9 +121,9 @@ def _others(
 
 
 def _copy(tables: Tables, name: str, folder: Path) -> Path:
-    """The rows of one ops table in a file, without those of feeds the caller may not read."""
+    """The rows of one ops table in a file, without those of feeds and bronze tables the caller may not read."""
     schema, _, table = name.partition(".")
-    may_read = cache(lambda feed: feed is None or _may_read(tables, feed))
+    may_read = cache(lambda named: named is None or _may_read(tables, named))
     batches = tables.ledger.arrow_batches("extractions" if schema == "raw" else table)
     first = _shown(next(batches), schema, may_read)
     file = folder / f"{name}.arrow"
@@ -137,6 +137,8 @@ def _copy(tables: Tables, name: str, folder: Path) -> Path:
 def _shown(batch: pa.RecordBatch, schema: str, may_read: Callable[[str | None], bool]) -> pa.RecordBatch:
     if schema == "raw":
         batch = batch.drop_columns(["run_id"])
-    if "feed" not in batch.schema.names:
+    about = [name for name in ("feed", "table_name") if name in batch.schema.names]
+    if not about:
         return batch
-    return batch.filter(pa.array([may_read(feed) for feed in batch.column("feed").to_pylist()], pa.bool_()))
+    named = zip(*(batch.column(name).to_pylist() for name in about), strict=True)
+    return batch.filter(pa.array([all(map(may_read, names)) for names in named], pa.bool_()))

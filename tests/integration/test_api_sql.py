@@ -45,6 +45,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeWriter:
     writer.release(MARCH, {("gold", "fct_accident"): SECOND, ("silver", "stg_accidents__lieux"): FIRST}, {})
     rejects = [reject(feed, f"text of {feed}") for feed in ("accidents", "secrets")]
     writer.ledger.replace_loads([], rejects, [])
+    writer.ledger.record_quality([quality_result(name) for name in ("accidents__lieux", "secrets__lines", None)])
     return writer
 
 
@@ -59,6 +60,20 @@ def reject(feed: str, text: str) -> dict[str, Any]:
         "source_line": 2,
         "raw_text": text,
         "reason": "too short",
+    }
+
+
+def quality_result(table: str | None) -> dict[str, Any]:
+    return {
+        "run_id": "r",
+        "test_id": f"test of {table}",
+        "domain": "tests",
+        "test_name": "a test",
+        "table_name": table,
+        "severity": "error",
+        "status": "error",
+        "message": f"Could not convert string 'a value of {table}' to DATE",
+        "tested_at": utc_now(),
     }
 
 
@@ -312,6 +327,10 @@ def test_sql_takes_its_scope_and_restricted_feeds_theirs(lake: LakeWriter) -> No
             for name, headers in (("runs", runs), ("wide", wide))
         }
         assert told == {"runs": ["text of accidents"], "wide": ["text of accidents", "text of secrets"]}
+        tests = {"sql": "select message from ops.quality_results"}
+        said = client.post("/sql", json=tests, headers=runs).json()["rows"]
+        assert (len(said), "secrets" in str(said)) == (2, False), "a test that failed tells the value at fault"
+        assert client.post("/sql", json=tests, headers=wide).json()["row_count"] == 3
         refused = client.post("/sql", json={"sql": "select * from bronze.secrets__lines"}, headers=runs).json()
         assert refused["type"] == "urn:problem-type:odh:sql-restricted"
         for name in ("api_keys", "ops.api_keys", "ops.erasures"):
