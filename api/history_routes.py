@@ -71,6 +71,8 @@ async def show_changes(
     except UnknownName as error:
         if error.kind in ("released table", "bronze table"):
             await to_thread.run_sync(tables.get, layer, table, None)  # refuses in the gateway's own words
+            mine = [name for name in error.known if name.startswith(f"{layer.zone}.")]
+            raise UnknownName(error.kind, f"{layer.zone}.{table}", mine) from error
         raise
     counts = found.changes.counts
     total = counts.inserted + counts.updated + counts.deleted

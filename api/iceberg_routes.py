@@ -196,7 +196,7 @@ def list_tables(
     namespace: str, layer: LayerDep, warehouse: WarehouseDep, catalogue: CatalogueDep, tables: TablesDep, page: PageDep
 ) -> IdentifierList:
     """List the tables that may be read."""
-    names = [name for name in catalogue.names(warehouse, layer) if _may_read(tables, layer, name)]
+    names = _names(tables, catalogue, warehouse, layer)
     shown, token = page.cut(names)
     found = [Identifier(namespace=[namespace], name=name) for name in shown]
     return IdentifierList(identifiers=found, next_page_token=token)
@@ -215,7 +215,10 @@ def load_table(
 ) -> Response:
     """Give the metadata of a table: its released snapshots, a tag for each release, and main at the one read."""
     _refuse_unreadable(tables, layer, table)
-    found = catalogue.load(warehouse, layer, table)
+    try:
+        found = catalogue.load(warehouse, layer, table)
+    except UnknownName as error:
+        raise UnknownName("table", table, _names(tables, catalogue, warehouse, layer)) from error
     metadata = only_referenced(found.metadata) if snapshots == "refs" else found.metadata
     content = {"metadata-location": found.metadata_location, "metadata": metadata, "config": {}}
     body = json.dumps(content, separators=(",", ":")).encode()
@@ -230,7 +233,7 @@ def load_table(
 def has_table(layer: LayerDep, table: str, warehouse: WarehouseDep, catalogue: CatalogueDep, tables: TablesDep) -> None:
     """Answer 204, or 404."""
     _refuse_unreadable(tables, layer, table)
-    names = catalogue.names(warehouse, layer)
+    names = _names(tables, catalogue, warehouse, layer)
     if table not in names:
         raise UnknownName("table", table, names)
 
@@ -276,6 +279,11 @@ def _storage(settings: Settings) -> dict[str, str]:
     if settings.s3_endpoint:
         place |= {"s3.endpoint": settings.s3_endpoint, "s3.path-style-access": "true"}
     return place
+
+
+def _names(tables: Tables, catalogue: RestCatalogue, warehouse: Warehouse, layer: str) -> list[str]:
+    """The tables of a layer that the caller at hand may read, by name."""
+    return [name for name in catalogue.names(warehouse, layer) if _may_read(tables, layer, name)]
 
 
 def _may_read(tables: Tables, layer: str, name: str) -> bool:

@@ -21,6 +21,7 @@ from api.byte_ranges import NotSatisfiable, is_known, wanted_range
 from api.dependencies import Day, TablesDep
 from api.grammar import refuse_unknown
 from api.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX, page_links
+from api.tables import Tables
 from catalog import raw_files
 from catalog.errors import UnknownName
 from catalog.manifests import Manifest
@@ -42,8 +43,7 @@ router = APIRouter(prefix="/raw/files", responses=problems.RESPONSES, dependenci
 def list_extractions(request: Request, tables: TablesDep) -> models.RawFeeds:
     """List every feed that has raw files and its extractions, the newest first."""
     refuse_unknown(request.query_params, ())
-    restricted = [feed.feed for feed in tables.registry if tables.is_restricted(feed.feed)]
-    found = raw_files.extractions(tables.ledger, restricted)
+    found = raw_files.extractions(tables.ledger, _restricted(tables))
     feeds = [
         models.RawFeed(
             feed=feed,
@@ -69,7 +69,7 @@ def list_raw_files(
     tables.refuse_restricted(feed)
     found, total = raw_files.files_of(tables.ledger, feed, extraction_date, page_size, (page - 1) * page_size)
     if not total and feed not in tables.registry.feeds:
-        raise UnknownName("feed", feed, {one.feed for one in raw_files.extractions(tables.ledger)})
+        raise UnknownName("feed", feed, {one.feed for one in raw_files.extractions(tables.ledger, _restricted(tables))})
     meta = models.PageMeta(page=page, page_size=page_size, total=total)
     data = [models.RawFile(**asdict(one), link=_link(request, one)) for one in found]
     return models.RawFiles(data=data, links=page_links(request, meta), meta=meta)
@@ -89,6 +89,10 @@ async def read_raw_file(request: Request, feed: str, extraction_date: Day, path:
     manifest = await to_thread.run_sync(raw_files.find_manifest, store, feed, extraction_date, path)
     size = await to_thread.run_sync(store.size, manifest.key)
     return _answer(request, store, manifest, size)
+
+
+def _restricted(tables: Tables) -> list[str]:
+    return [feed.feed for feed in tables.registry if tables.is_restricted(feed.feed)]
 
 
 def _answer(request: Request, store: Store, manifest: Manifest, size: int) -> Response:

@@ -193,8 +193,7 @@ class Tables:
     def of_layer(self, layer: Layer, as_of: date | None) -> list[ServedTable]:
         """Every table of a layer, by name."""
         if layer is Layer.RAW:
-            names = (name for name in self.lakehouse.names(BRONZE) if not self.is_restricted(name))
-            pins = (self.raw_pin(name) for name in names)
+            pins = (self.raw_pin(name) for name in self.raw_names())
             return [self._raw_table(pin, as_of) for pin in pins if pin]
         release = self.release(as_of)
         return [
@@ -214,7 +213,7 @@ class Tables:
             self.refuse_restricted(name)
             if pin := self.raw_pin(name):
                 return self._raw_table(pin, as_of)
-            raise UnknownName("raw table", name, self.lakehouse.names(BRONZE))
+            raise UnknownName("raw table", name, self.raw_names())
         release = self.release(as_of)
         if release and (found := release.table(layer.zone, name)):
             return _released(layer, found, is_current=as_of is None)
@@ -242,6 +241,10 @@ class Tables:
         feed = self.registry.feed_of(name)
         is_allowed = self.settings.serve_restricted or caller().allows(Scope.RESTRICTED_READ)
         return feed is not None and feed.is_restricted and not is_allowed
+
+    def raw_names(self) -> list[str]:
+        """The bronze tables the caller at hand may read, by name."""
+        return [name for name in self.lakehouse.names(BRONZE) if not self.is_restricted(name)]
 
     def raw_pin(self, name: str) -> Pin | None:
         """The present snapshot of a bronze table; its metadata is read again only where it has moved."""

@@ -35,6 +35,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeWriter:
     writer = LakeWriter(tmp_path_factory.mktemp("access"))
     writer.load("f__t", [{"a": "1"}], date(2024, 1, 1))
     writer.load("people__t", [{"name": "x"}], date(2024, 1, 1))
+    file = {"resource_id": "r1", "run_id": "test", "status": "stored", "file_name": "f.csv", "size_bytes": 1}
+    writer.ledger.record_extraction(feed="people", extraction_date=date(2024, 1, 1), **file)
     writer.release(date(2024, 1, 1), {("gold", "mart_day"): pa.table({"n": [1]})}, {})
     feeds = writer.settings.lake / "feeds"
     feeds.mkdir()
@@ -158,6 +160,28 @@ def test_raw_data_of_a_restricted_feed_needs_its_own_scope(client: httpx.Client,
         return {table["name"] for table in client.get("/raw", headers=bearing(key)).json()["data"]}
 
     assert (listed(all_), listed(some)) == ({"f__t", "people__t"}, {"f__t"})
+
+
+ICEBERG_RAW = "/iceberg/v1/namespaces/raw/tables"
+
+
+@pytest.mark.parametrize(
+    "path", ["/raw/peple__t", "/raw/peple__t/history", "/raw/files/peple", f"{ICEBERG_RAW}/peple__t"]
+)
+def test_no_hint_names_what_the_list_keeps_from_a_caller(client: httpx.Client, lake: LakeWriter, path: str) -> None:
+    some, all_ = key_for(lake, Scope.RAW_READ), key_for(lake, Scope.RAW_READ, Scope.RESTRICTED_READ)
+    refused_to_some, told_to_all = (client.get(path, headers=bearing(key)) for key in (some, all_))
+    assert (refused_to_some.status_code, told_to_all.status_code) == (404, 404)
+    assert "people" in told_to_all.text
+    assert "people" not in refused_to_some.text
+
+
+def test_no_hint_names_tables_of_a_layer_the_caller_may_not_read(settings: Settings, lake: LakeWriter) -> None:
+    early = lake.release(date(2023, 1, 1), {("silver", "stg_kept"): pa.table({"n": [1]})}, {})
+    path = f"{CURATED}/changes?from={early}&to={early}"
+    with serving(settings.model_copy(update={"api_public": "curated:read"})) as client:
+        assert "stg_kept" not in str(refused(client.get(path), 404, "unknown-name"))
+        assert client.get("/staging/stg_kept").status_code == 401
 
 
 def test_open_access_needs_no_key_and_keeps_restricted_feeds(lake: LakeWriter) -> None:
