@@ -1,14 +1,19 @@
-"""The raw zone on a real S3 server keeps the promises it keeps on a folder."""
+"""The raw zone on a real S3 server keeps the promises it keeps on a folder, and the gateway serves its files."""
 
 from __future__ import annotations
 
 import hashlib
+import uuid
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 import services
+from api_lake import serving
+from raw_files import put_raw
 from scripted_http import Answer, scripted_session
 
 from catalog.settings import Settings
@@ -60,3 +65,53 @@ def test_extractions_are_kept_referred_to_and_listed(settings: Settings, tmp_pat
         content = zone.local_file(manifest, tmp_path / "copies").read_bytes()
         assert hashlib.sha256(content).hexdigest() == manifest.sha256
     assert not list(tmp_path.rglob("*.part"))
+
+
+LARGE = bytes(range(256)) * 50_000  # 12.8 MB, sent in chunks of 512 KiB
+SHA256 = hashlib.sha256(LARGE).hexdigest()
+ETAG = f'"{SHA256}"'
+FILE = "/raw/files/accidents/2024-02-26/r1/lieux.csv"
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[httpx.Client]:
+    """The gateway over a raw zone in a folder of its own on the server."""
+    served = settings.model_copy(update={"raw_url": f"{settings.raw_url}/{uuid.uuid4().hex}"})
+    put_raw(served, "accidents", DAYS[0], "lieux.csv", LARGE)
+    put_raw(served, "accidents", DAYS[1], "lieux.csv", LARGE)
+    with serving(served) as client:
+        yield client
+
+
+def test_the_gateway_sends_a_file_of_the_server_with_its_checksum(client: httpx.Client) -> None:
+    for path in (FILE, FILE.replace("-26/", "-27/")):  # the second extraction refers to the file of the first
+        answer = client.get(path)
+        assert (answer.status_code, hashlib.sha256(answer.content).hexdigest()) == (200, SHA256)
+        assert (answer.headers["etag"], answer.headers["x-checksum-sha256"]) == (ETAG, SHA256)
+        assert answer.headers["repr-digest"] == f"sha-256=:{b64encode(bytes.fromhex(SHA256)).decode()}:"
+        assert answer.headers["content-length"] == str(len(LARGE))
+    told = client.head(FILE)
+    assert (told.status_code, told.content, told.headers["content-length"]) == (200, b"", str(len(LARGE)))
+
+
+def test_the_gateway_sends_a_range_of_a_file_of_the_server(client: httpx.Client) -> None:
+    size = len(LARGE)
+    for asked, start, end in (
+        ("0-0", 0, 1),
+        ("600000-1900000", 600_000, 1_900_001),
+        (f"{size - 3}-", size - 3, size),
+        ("-7", size - 7, size),
+    ):
+        answer = client.get(FILE, headers={"Range": f"bytes={asked}", "If-Range": ETAG})
+        assert (answer.status_code, answer.headers["content-range"]) == (206, f"bytes {start}-{end - 1}/{size}")
+        assert answer.content == LARGE[start:end]
+    beyond = client.get(FILE, headers={"Range": f"bytes={size}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
+
+
+def test_the_gateway_tells_a_client_that_has_the_bytes_of_the_server(client: httpx.Client) -> None:
+    known, other = (client.get(FILE, headers={"If-None-Match": one}) for one in (ETAG, '"other"'))
+    assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", ETAG)
+    assert (other.status_code, other.content == LARGE) == (200, True)
+    for path in (FILE.replace("lieux", "autre"), FILE.replace("/r1/", "/r9/")):
+        assert client.get(path).status_code == 404
