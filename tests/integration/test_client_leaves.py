@@ -58,9 +58,9 @@ class Watched:
     def leave_waiting(self, **parameters: Any) -> None:
         """Ask, read what comes, and leave once nothing does."""
         with (
-            httpx.Client(base_url=self.client.base_url, timeout=1, trust_env=False) as client,
-            client.stream("GET", BIG, params=parameters) as answer,
             pytest.raises(httpx.ReadTimeout),
+            httpx.Client(base_url=self.client.base_url, timeout=0.2, trust_env=False) as client,
+            client.stream("GET", BIG, params=parameters) as answer,
         ):
             assert sum(len(chunk) for chunk in answer.iter_raw()) == 0, "the export ended"
 

@@ -261,6 +261,6 @@ def test_the_sample_portal_is_discovered_too(settings: Settings, sample_url: str
     answer = json.loads(run(mine, "discover", "--all", "--add", "--json").stdout)
     assert answer["total"] == answer["found"] == len(answer["datasets"]) >= 4
     assert {name for one in answer["datasets"] for name in one["followed_by"]} == {
-        "accidents", "cog", "irve", "jours_feries",
+        "accidents", "cog", "irve", "jours_feries", "points_communes",
     }  # fmt: skip
     assert len(json.loads(run(mine, "discover", "accidents", "--json").stdout)["datasets"]) == 1

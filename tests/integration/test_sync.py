@@ -117,7 +117,7 @@ def test_one_missing_resource_lets_the_others_load_and_is_fetched_later(tmp_path
     listing = json.loads((portal / "portal.json").read_text("utf-8"))
     resources = [resource for dataset in listing["datasets"] for resource in dataset["resources"]]
     files = [version["file"] for resource in resources for version in resource["versions"]]
-    [communes] = [file for file in files if "commune" in file]
+    [communes] = [file for file in files if file.endswith("/communes.csv")]
     hidden = portal / "hidden"
     with running_portal(portal) as url, following(tmp_path / "lake", url) as lake:
         whole = portal / "datasets" / communes
