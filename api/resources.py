@@ -1,7 +1,11 @@
 """One resource of the portal as a table, as data.gouv.fr's tabular API serves it: its rows only, numbered by ``__id``.
 
-Typed rows of the released silver table are served where they keep their resource; else bronze, as text. Columns go by
-the headers of the published file wherever a column still stands for one, and by their own names as well.
+Rows of the released silver table are served where they tell their resource and every column of the file is still in
+it; else those of bronze, as received: numbers, days, moments and truths typed where every value of a column reads as
+one, all else as written. Columns go by the headers of the published file, and by their own names as well.
+
+A caller who may not read bronze, and all callers where a column is masked, get silver even where a model renames or
+drops columns of the file: those that are left by header, the others by the model's names.
 """
 
 from __future__ import annotations
@@ -10,14 +14,17 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date
 
-from api.access import demand_layer
+from api.access import caller, demand_layer
 from api.relations import Relation, SqlColumn, own_columns
 from api.remembered import Remembered
 from api.tables import Layer, ServedTable, Tables
+from catalog.contracts.plain import plain_types
+from catalog.contracts.types import LogicalType
 from catalog.errors import UnknownName
 from catalog.iceberg import BRONZE, SILVER
 from catalog.names import quote_identifier, quote_literal
 from catalog.resources import LoadedResource, find_resource
+from catalog.scopes import Scope
 from catalog.serving import ROW
 from catalog.session import stored_order, table_function
 
@@ -49,6 +56,7 @@ class Resources:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._extents: Remembered[object, Extent] = Remembered(EXTENTS_REMEMBERED)
+        self._reads: Remembered[object, dict[str, LogicalType]] = Remembered(EXTENTS_REMEMBERED)
 
     def find(self, resource_id: str, as_of: date | None, table: str | None = None) -> ResourceTable:
         """What to read a resource from.
@@ -78,16 +86,23 @@ class Resources:
             number = f"{quote_identifier(ROW)} - {extent.first - 1}"
         else:
             number = f"row_number() over (order by {', '.join(order)})"
-        sql = f"(select {number} as {ID}, * from {source} where {mine})"
-        columns, shown = self._columns(served, types)
+        reads = self._read_as(resource, served) if served.pin.layer == BRONZE else {}
+        typed = ", ".join(f"{_read(name, type_)} as {quote_identifier(name)}" for name, type_ in reads.items())
+        values = f"* replace ({typed})" if typed else "*"
+        sql = f"(select {number} as {ID}, {values} from {source} where {mine})"
+        types = types | {name: type_.stored.upper() for name, type_ in reads.items()}
+        columns, shown = self._columns(resource, served, types)
         relation = Relation(sql, columns, quote_identifier(ID), (quote_identifier(ID),), None, shown, 1)
         return replace(served, rows=extent.rows), relation
 
     def _released(self, resource: LoadedResource, name: str, as_of: date | None) -> ServedTable | None:
-        """The silver table, if it has rows that say they are of the resource."""
+        """The silver table, if it has rows that say they are of the resource, and no better is to be had."""
         release = self._tables.release(as_of)
         found = release.table(SILVER, f"stg_{name}") if release else None
-        if found is None or RESOURCE not in self._tables.meaning(found.pin).types:
+        types = self._tables.meaning(found.pin).types if found else {}
+        if found is None or RESOURCE not in types:
+            return None
+        if not types.keys() >= self._headers(resource, name).keys() and self._shows_bronze(name):
             return None
         served = ServedTable(
             Layer.STAGING, found.pin, found.domain, found.rows, is_current=as_of is None, part=resource.resource_id
@@ -101,6 +116,12 @@ class Resources:
         demand_layer(Layer.RAW)
         served = self._tables.get(Layer.RAW, name, None)
         return replace(served, part=f"{resource.resource_id} {resource.tables[name]}")
+
+    def _shows_bronze(self, name: str) -> bool:
+        """Whether the caller may read a bronze table, and none of its columns is masked in silver."""
+        declared = self._tables.registry.bronze_tables().get(name)
+        is_masked = declared is not None and bool(declared.masks)
+        return caller().allows(Scope.RAW_READ) and not is_masked and not self._tables.is_restricted(name)
 
     def _source(self, served: ServedTable, types: dict[str, str]) -> tuple[str, tuple[str, ...], bool]:
         """What stands after FROM, the order its rows are stored in, and whether it is a copy that numbers them."""
@@ -127,18 +148,36 @@ class Resources:
         is_whole = first is not None and last - first + 1 == rows
         return self._extents.put(key, Extent(rows, first if is_whole else None))
 
-    def _columns(self, served: ServedTable, types: dict[str, str]) -> tuple[dict[str, SqlColumn], tuple[str, ...]]:
-        """Columns by header and by name, and those shown."""
+    def _read_as(self, resource: LoadedResource, served: ServedTable) -> dict[str, LogicalType]:
+        """The columns of a resource in bronze that are not shown as text, by their rows; worked out once a snapshot."""
+        key = (served.pin, served.part)
+        if (known := self._reads.get(key)) is not None:
+            return known
+        rows = f"(select * from {table_function(served.pin)} where {self._mine(resource, served)})"
+        with self._tables.cursor() as cursor:
+            return self._reads.put(key, plain_types(cursor, rows, self._headers(resource, served.pin.name)))
+
+    def _columns(
+        self, resource: LoadedResource, served: ServedTable, types: dict[str, str]
+    ) -> tuple[dict[str, SqlColumn], tuple[str, ...]]:
+        """Columns by header and by name, and those shown: of bronze, the file's only."""
         own = own_columns(types)
-        headers = self._headers(served)
+        headers = self._headers(resource, served.pin.name.removeprefix("stg_"))
+        counted = Counter(headers.values())
+        names = [name for name in (headers if served.pin.layer == BRONZE else own) if name in own and name[0] != "_"]
         shown = {ID: SqlColumn(quote_identifier(ID), "BIGINT")}
-        shown |= {headers.get(name, name): column for name, column in own.items() if not name.startswith("_")}
+        for name in names:
+            header = headers.get(name)
+            shown[header if header and counted[header] == 1 else name] = own[name]
         return {**shown, **{name: column for name, column in own.items() if name not in shown}}, tuple(shown)
 
-    def _headers(self, served: ServedTable) -> dict[str, str]:
-        """The published header of each column that stands for one of the file; none that two columns share."""
-        bronze = served.pin.name.removeprefix("stg_")
-        pin = self._tables.raw_pin(bronze)
-        found = self._tables.headers(pin) if pin else {}
-        counted = Counter(found.values())
-        return {name: header for name, header in found.items() if header and counted[header] == 1}
+    def _headers(self, resource: LoadedResource, name: str) -> dict[str, str]:
+        """The columns of the file in a bronze table and their headers; of the whole table where none were kept."""
+        if found := resource.headers.get(name):
+            return dict(found)
+        pin = self._tables.raw_pin(name)
+        return self._tables.headers(pin) if pin else {}
+
+
+def _read(name: str, type_: LogicalType) -> str:
+    return type_.read.replace("{}", quote_identifier(name))
