@@ -82,3 +82,12 @@ def test_nothing_imports_numba_or_scipy_at_its_start(code: str) -> None:
     check = f"{code}\nimport sys\nassert not {{'numba', 'scipy'}} & sys.modules.keys(), 'imported'"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_position_is_as_far_alone_as_among_others() -> None:
+    east, north = ([origin + number * 0.00713 for number in range(999)] for origin in (-4.7, 42.3))
+    points = [-4.6, 0.1, 2.35], [42.4, 45.2, 48.86]
+    together = nearest(east, north, *points)
+    for number in range(999):
+        place, metres = nearest([east[number]], [north[number]], *points)
+        assert (place[0], metres[0]) == (together[0][number], together[1][number])
