@@ -73,9 +73,14 @@ class Store:
             os.fsync(stream.fileno())
         part.replace(target)
 
-    def open(self, key: str) -> BinaryIO:
-        """Open a key for reading."""
-        return cast(BinaryIO, self._files.open(self.url(key), "rb"))
+    def open(self, key: str, part_bytes: int | None = None) -> BinaryIO:
+        """Open a key for reading.
+
+        Args:
+            part_bytes: how much of it is wanted, where not all is: an object store is asked for no more at a time.
+        """
+        bounds = {"block_size": part_bytes} if part_bytes and self.is_remote else {}
+        return cast(BinaryIO, self._files.open(self.url(key), "rb", **bounds))
 
     def size(self, key: str) -> int:
         """Size of a file in bytes."""

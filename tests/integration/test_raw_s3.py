@@ -109,6 +109,15 @@ def test_the_gateway_sends_a_range_of_a_file_of_the_server(client: httpx.Client)
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
 
 
+def test_the_server_is_asked_for_little_more_than_a_range(settings: Settings) -> None:
+    store = raw_store(settings)
+    store.put_bytes(LARGE, "large")
+    with store.open("large", 100) as stream:
+        stream.seek(5_000_000)
+        assert stream.read(100) == LARGE[5_000_000:5_000_100]
+        assert stream.cache.total_requested_bytes <= 200  # type: ignore[attr-defined]
+
+
 def test_the_gateway_tells_a_client_that_has_the_bytes_of_the_server(client: httpx.Client) -> None:
     known, other = (client.get(FILE, headers={"If-None-Match": one}) for one in (ETAG, '"other"'))
     assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", ETAG)
