@@ -21,7 +21,6 @@ from catalog import releases, write_back
 from catalog.conformity import check_schemas
 from catalog.dbt import HISTORY, Dbt, DbtRun, Model
 from catalog.errors import BuildFailed, InvalidContract
-from catalog.extensions import UNCHECKED
 from catalog.feed import Feed
 from catalog.generated import GeneratedSilver
 from catalog.iceberg import LAYERS, Lakehouse
@@ -32,7 +31,7 @@ from catalog.names import quote_identifier, relation_of
 from catalog.quality.evidence import Evidence
 from catalog.registry import Registry
 from catalog.releases import Release, ReleasedTable
-from catalog.session import create_view, prepare_connection, scan_sql
+from catalog.session import create_view, open_file, scan_sql
 from catalog.settings import Settings
 from catalog.table_keys import note_keys
 from catalog.upkeep import finish_rewrites
@@ -179,7 +178,7 @@ class Builder:
         while waiting:
             runs.update(self._run_dbt(waiting, on_progress))
             failed: set[str] = set()
-            with self._connect() as connection:
+            with open_file(self.settings, self.database) as connection:
                 for number, domain in enumerate(waiting):
                     on_progress(f"{domain}: storing its tables", number, len(waiting))
                     if runs[domain].errors or failed & self._upstream(domain):
@@ -225,7 +224,7 @@ class Builder:
                     self._record_tests(domain, run)
                 if failed := [domain for domain in level if done[domain].errors]:
                     dbt.close()
-                    with self._connect() as connection:
+                    with open_file(self.settings, self.database) as connection:
                         for domain in failed:
                             self.evidence.look_at_tests(connection, domain, done[domain])
                             self._give_way(connection, domain, done[domain])
@@ -345,11 +344,6 @@ class Builder:
             found[domain] = made if built is None or domain in built else known.get(domain, "")
         return found
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(str(self.database), config={"threads": self.settings.threads, **UNCHECKED})
-        prepare_connection(connection, self.settings)
-        return connection
-
     def _open_private(self, stale: Sequence[str], on_progress: OnProgress) -> list[DomainResult]:
         """Make the private file: bronze as views over pinned snapshots, and the released tables of domains before.
 
@@ -358,7 +352,7 @@ class Builder:
         """
         stopped: list[DomainResult] = []
         self.silver.give_way(self.registry.feeds)
-        with self._connect() as connection:
+        with open_file(self.settings, self.database) as connection:
             for layer in LAYERS:
                 connection.execute(f"create schema if not exists {quote_identifier(layer)}")
             for domain in self._with_upstream(stale):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,6 +50,13 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, settings: Settings
     if remote:
         connection.execute(s3_secret(settings))
     install_functions(connection)
+
+
+def open_file(settings: Settings, database: Path) -> duckdb.DuckDBPyConnection:
+    """Open a database file of our own, made if it is not there, that reads pinned tables as well."""
+    connection = duckdb.connect(str(database), config={"threads": settings.threads, **UNCHECKED})
+    prepare_connection(connection, settings)
+    return connection
 
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
