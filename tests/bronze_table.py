@@ -23,21 +23,21 @@ from ingestion.raw import Manifest, RawZone
 CSV = b"Code postal;Libell\xc3\xa9\n01000;Bourg\n75001;Paris\n"
 
 
+TINY: dict[str, Any] = {
+    "feed": "tiny",
+    "title": "Tiny",
+    "description": "A feed for tests.",
+    "owner": "tests",
+    "license": "lov2",
+    "domain": "tiny",
+    "source": {"dataset": "tiny"},
+}
+
+
 def feed(*tables: dict[str, Any], **table: Any) -> Feed:
     """A feed of one table that takes everything, or of several."""
     described: dict[str, Any] = {"name": "lines", "description": "One line.", "resources": "."}
-    return Feed.model_validate(
-        {
-            "feed": "tiny",
-            "title": "Tiny",
-            "description": "A feed for tests.",
-            "owner": "tests",
-            "license": "lov2",
-            "domain": "tiny",
-            "source": {"dataset": "tiny"},
-            "tables": [described | one for one in tables or (table,)],
-        }
-    )
+    return Feed.model_validate({**TINY, "tables": [described | one for one in tables or (table,)]})
 
 
 class Bronze:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import httpx
 import pyarrow as pa
-from api_lake import SECRETS_FEED, LakeWriter
+from api_lake import SECRETS_FEED, LakeWriter, serving
 from pyiceberg.catalog.rest import RestCatalog
 
 from catalog import releases
@@ -58,6 +59,15 @@ def write_lake(lake: LakeWriter) -> None:
     release(lake, MARCH, {("gold", "fct_accident"): SECOND, ("silver", "stg_accidents__lieux"): FIRST})
     release(lake, FEBRUARY, {("gold", "fct_accident"): FIRST.slice(0, 1)})
     lake._stage("gold", "fct_accident", pa.table({"accident_id": ["z"], "leaked": ["unreleased"]}), {})
+
+
+@contextmanager
+def served_lake(folder: Path) -> Iterator[Served]:
+    """Such a lake in a folder, and the gateway over it."""
+    lake = LakeWriter(folder)
+    write_lake(lake)
+    with serving(lake.settings) as client:
+        yield Served(lake, client)
 
 
 def release(lake: LakeWriter, day: date, tables: dict[tuple[str, str], pa.Table]) -> None:

@@ -90,8 +90,7 @@ def post(client: httpx.Client, sql: str, **more: Any) -> httpx.Response:
 def rows(client: httpx.Client, sql: str, **more: Any) -> list[list[Any]]:
     answer = post(client, sql, **more)
     assert answer.status_code == 200, answer.text
-    found: list[list[Any]] = answer.json()["rows"]
-    return found
+    return list(answer.json()["rows"])
 
 
 def test_a_statement_joins_the_layers(client: httpx.Client) -> None:

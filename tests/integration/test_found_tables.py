@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from bronze_table import TINY
 from conftest import lake_settings
 from office_files import cells, xlsx
 from raw_files import put_raw, zipped
@@ -30,18 +31,7 @@ MONDAY, TUESDAY, WEDNESDAY = date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3
 STOPS, TRIPS = b"stop;name\n1;Gare\n2;Port\n", b"trip,line\n7,A\n8\n"
 PDF, CUT = b"%PDF-1.4\n", b'[{"a": 1}, {"a":'
 TIMETABLE = (("stops.txt", STOPS), ("trips.txt", TRIPS), ("notice.pdf", PDF))
-FEED = Feed.model_validate(
-    {
-        "feed": "tiny",
-        "title": "Tiny",
-        "description": "A feed for tests.",
-        "owner": "tests",
-        "license": "lov2",
-        "domain": "tiny",
-        "source": {"dataset": "tiny"},
-        "tables": "auto",
-    }
-)
+FEED = Feed.model_validate({**TINY, "tables": "auto"})
 
 
 class Lake:

@@ -10,15 +10,13 @@ import pytest
 import services
 from api_lake import LakeWriter, serving
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
-from rest_lake import ACCIDENT, FIRST, JANUARY, SECOND, Served, attached, pyiceberg, release, write_lake
+from rest_lake import ACCIDENT, FIRST, JANUARY, SECOND, Served, attached, pyiceberg, release, served_lake
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    lake = LakeWriter(tmp_path_factory.mktemp("rest"))
-    write_lake(lake)
-    with serving(lake.settings) as client:
-        yield Served(lake, client)
+    with served_lake(tmp_path_factory.mktemp("rest")) as served:
+        yield served
 
 
 # pyiceberg

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from api_lake import LakeWriter, serving
 from pyiceberg.table.metadata import TableMetadataUtil
-from rest_lake import ACCIDENT, FIRST, JANUARY, MARCH, ROOT, SECOND, Served, attached, pyiceberg, release, write_lake
+from rest_lake import ACCIDENT, FIRST, JANUARY, MARCH, ROOT, SECOND, Served, attached, pyiceberg, release, served_lake
 
 from catalog import releases
 from catalog.iceberg import STAGING
@@ -18,10 +18,8 @@ from catalog.release_history import roll_back
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    lake = LakeWriter(tmp_path_factory.mktemp("rest"))
-    write_lake(lake)
-    with serving(lake.settings) as client:
-        yield Served(lake, client)
+    with served_lake(tmp_path_factory.mktemp("rest")) as served:
+        yield served
 
 
 def test_nothing_unreleased_is_told(served: Served) -> None:
