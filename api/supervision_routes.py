@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from api.access import require
 from api.dependencies import TablesDep
 from api.grammar import refuse_unknown
 from api.models import PageMeta
+from api.tables import Tables
 from catalog import operations, supervision
 from catalog.alerts.alert import ADVICE, Alert
 from catalog.alerts.book import COMPUTED, Book
@@ -53,9 +55,17 @@ def list_feeds(tables: TablesDep) -> models.FeedList:
 def show_feed(tables: TablesDep, feed: str, since: Since) -> models.FeedDetail:
     """Show what is declared of a feed, what is made from it and what happened to it."""
     edges = between_tables(read_edges(tables.settings))
-    return models.FeedDetail.model_validate(
-        supervision.show_feed(tables.ledger, tables.registry, feed, since, edges), by_alias=True
-    )
+    found = supervision.show_feed(tables.ledger, tables.registry, feed, since, edges)
+    found["test_results"] = _without_values(tables, found["test_results"])
+    return models.FeedDetail.model_validate(found, by_alias=True)
+
+
+def _without_values(tables: Tables, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results of tests; of restricted bronze tables without their messages, which may quote a value."""
+    return [
+        {**one, "message": None} if one["table_name"] and tables.is_restricted(one["table_name"]) else one
+        for one in results
+    ]
 
 
 @router.get(
@@ -123,6 +133,7 @@ def list_releases(tables: TablesDep, limit: Limit = 100) -> models.ReleaseList:
 def show_quality(tables: TablesDep, since: Since) -> models.Quality:
     """Count tests by severity and status over time, and tell what drifted."""
     found = operations.show_quality(tables.ledger, since)
+    found["attention"] = _without_values(tables, found["attention"])
     return models.Quality.model_validate({**found, "shifts": read_shifts(tables.settings, since)}, by_alias=True)
 
 

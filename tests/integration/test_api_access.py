@@ -162,6 +162,20 @@ def test_raw_data_of_a_restricted_feed_needs_its_own_scope(client: httpx.Client,
     assert (listed(all_), listed(some)) == ({"f__t", "people__t"}, {"f__t"})
 
 
+def test_a_test_of_a_restricted_table_tells_its_message_to_those_who_may_read_it(
+    client: httpx.Client, lake: LakeWriter
+) -> None:
+    named = {"run_id": "r", "test_id": "t", "domain": "people", "test_name": "a test", "table_name": "people__t"}
+    told = {"severity": "error", "status": "error", "message": "'a value of x' is no date", "tested_at": utc_now()}
+    lake.ledger.record_quality([{**named, **told}])
+    for scopes, is_told in (((Scope.ADMIN_READ,), False), ((Scope.ADMIN_READ, Scope.RESTRICTED_READ), True)):
+        key = key_for(lake, *scopes)
+        for path in ("/quality", "/feeds/people"):
+            answer = client.get(path, headers=bearing(key))
+            assert "a test" in answer.text
+            assert ("a value of x" in answer.text) == is_told, path
+
+
 ICEBERG_RAW = "/iceberg/v1/namespaces/raw/tables"
 
 
